@@ -1,0 +1,67 @@
+"""Alembic's environment: the models of all modules against the database that the settings name."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from atrium.app import MODULES
+from atrium.core.config import read_env_file
+from atrium.core.db.engines import sqlalchemy_url
+from atrium.core.db.entity import Row
+from atrium.core.db.migrations import SCHEMAS, VERSION_TABLE, include_name
+from atrium.embedded import find_running
+
+assert MODULES, "importing the modules declares their tables"
+
+
+def url() -> str:
+    """The URL that a caller passed on, DATABASE_URL, or the embedded server that runs here."""
+    given = context.config.attributes.get("url")
+    environ = {**read_env_file(Path(".env")), **os.environ}
+    if found := given or environ.get("DATABASE_URL"):
+        return str(found)
+    running = find_running(Path(".atrium"))
+    if running is None or not running.database_url:
+        raise SystemExit("There is no database: set DATABASE_URL, or start one with `atrium up`.")
+    return running.database_url
+
+
+def engine() -> AsyncEngine:
+    given = getattr(context.config, "engine", None)  # Litestar's `database` commands bring their own
+    return (
+        given if isinstance(given, AsyncEngine) else create_async_engine(sqlalchemy_url(url()), poolclass=pool.NullPool)
+    )
+
+
+def migrate(connection: Connection) -> None:
+    for schema in SCHEMAS:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+    context.configure(
+        connection=connection,
+        target_metadata=Row.metadata,
+        include_schemas=True,
+        include_name=include_name,
+        compare_type=True,
+        compare_server_default=False,
+        version_table=VERSION_TABLE,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run() -> None:
+    async with engine().begin() as connection:
+        await connection.run_sync(migrate)
+
+
+if context.is_offline_mode():
+    context.configure(url=sqlalchemy_url(url()), target_metadata=Row.metadata, literal_binds=True, include_schemas=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(run())

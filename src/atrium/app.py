@@ -1,0 +1,137 @@
+"""The application: the modules it consists of and how they become one Litestar app. It knows no module's inside."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyAsyncConfig, SQLAlchemyInitPlugin
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Contact, License
+from litestar_saq import SAQPlugin
+
+from atrium.core.chat.module import module as chat
+from atrium.core.config import Settings
+from atrium.core.db.engines import sqlalchemy_url
+from atrium.core.db.migrations import VERSION_TABLE, folder
+from atrium.core.http import edge, logging, problems
+from atrium.core.identity.module import module as identity
+from atrium.core.identity.services import synchronise
+from atrium.core.identity.tokens import bearer_auth
+from atrium.core.jobs.worker import saq_config
+from atrium.core.modules import Module
+from atrium.core.notifications.module import module as notifications
+from atrium.core.resources.openapi import ResourceComponents
+from atrium.core.resources.routes import handlers
+from atrium.core.runtime import Runtime
+from atrium.core.system.module import module as system
+from atrium.core.tasks.module import module as tasks
+from atrium.wealth.module import module as wealth
+
+VERSION = "1.0.0"
+MODULES: tuple[Module, ...] = (system, identity, notifications, tasks, chat, wealth)
+EXPOSED = ("ETag", "Location", "Link", "X-Total-Count", "X-Request-Id", "Retry-After", "Upload-Offset")
+ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
+
+
+class Migrations(SQLAlchemyInitPlugin):
+    """Gives the command line its `database` commands; the running app has sessions of its own (core.services)."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        return app_config
+
+
+def create_app(settings: Settings, modules: tuple[Module, ...] = MODULES) -> Litestar:
+    logging.configure(settings)
+    resources = tuple(resource for module in modules for resource in module.resources)
+    routes = [handler for resource in resources for handler in handlers(resource)]
+    routes += [controller for module in modules for controller in module.controllers]
+    check_paths(modules)
+    app = Litestar(
+        route_handlers=routes,
+        lifespan=[_lifespan(settings, modules)],
+        exception_handlers=problems.HANDLERS,
+        cors_config=_cors(settings),
+        request_max_body_size=settings.max_body_bytes,
+        openapi_config=_openapi(resources),
+        on_app_init=[bearer_auth(settings).on_app_init],
+        plugins=[Migrations(_migrations(settings)), SAQPlugin(saq_config(settings, modules))],
+        state=State({"settings": settings, "modules": modules}),
+        debug=False,
+        logging_config=None,
+    )
+    edge.install(app, settings)
+    return app
+
+
+def _lifespan(settings: Settings, modules: tuple[Module, ...]) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.runtime = await stack.enter_async_context(open_runtime(settings, modules))
+            yield
+
+    return lifespan
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, modules: tuple[Module, ...] = MODULES) -> AsyncIterator[Runtime]:
+    """A process's runtime with everything its modules open; the same for the API, the worker and the commands."""
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(Runtime.open(settings))
+        runtime.parts["modules"] = modules
+        runtime.parts["lookups"] = tuple(lookup for module in modules for lookup in module.lookups)
+        await synchronise(runtime, modules)
+        for module in modules:
+            for opened in module.on_startup:
+                await stack.enter_async_context(opened(runtime))
+        yield runtime
+
+
+def check_paths(modules: tuple[Module, ...]) -> None:
+    """Two resources at one path would hide one of them."""
+    seen: dict[str, str] = {}
+    for module in modules:
+        for resource in module.resources:
+            for path in (resource.path, *resource.also):
+                if path in seen:
+                    raise ValueError(f"{path} is declared by {seen[path]} and by {resource.name}")
+                seen[path] = resource.name
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=list(settings.backend_cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=[*ACCEPTED, "Upload-Offset", "Upload-Length", "Upload-Metadata"],
+        allow_credentials=True,
+        expose_headers=[*EXPOSED, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
+        max_age=600,
+    )
+
+
+def _openapi(resources: tuple[Any, ...]) -> OpenAPIConfig:
+    components = type("Components", (ResourceComponents,), {"resources": resources})
+    return OpenAPIConfig(
+        title="Atrium",
+        version=VERSION,
+        summary="Wealth, marketplace, CRM, insights and assessments behind one API.",
+        contact=Contact(name="Atrium"),
+        license=License(name="MIT", identifier="MIT"),
+        components=components(),
+        path="/docs/openapi",
+        render_plugins=[],
+        use_handler_docstrings=True,
+    )
+
+
+def _migrations(settings: Settings) -> SQLAlchemyAsyncConfig:
+    return SQLAlchemyAsyncConfig(
+        connection_string=sqlalchemy_url(settings.database_url or "postgresql://localhost/atrium"),
+        alembic_config=AlembicAsyncConfig(
+            script_location=str(folder() / "migrations"), version_table_name=VERSION_TABLE, compare_type=True
+        ),
+    )

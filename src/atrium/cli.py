@@ -1,0 +1,136 @@
+"""The command line: Litestar's with our application set, and what an operator needs besides.
+
+`up` and `doctor` must work when the application cannot be built, so they are found before Litestar loads it.
+"""
+
+import asyncio
+import importlib.util
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+import rich_click as click
+
+from atrium.core.config import InvalidSettings
+
+if TYPE_CHECKING:
+    from atrium.core.runtime import Runtime
+
+Result = TypeVar("Result")
+ALONE = ("up", "doctor", "demo", "users")
+
+
+@click.command()
+@click.option("--port", default=8000, show_default=True, help="Port of the API.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--workers", default=1, show_default=True, help="API processes.")
+@click.option("--reload", is_flag=True, help="Restart the API when its sources change.")
+@click.option("--no-demo", is_flag=True, help="Do not load the demo data.")
+@click.option("--reset", is_flag=True, help="Delete the embedded data first.")
+def up(port: int, host: str, workers: int, reload: bool, no_demo: bool, reset: bool) -> None:
+    """Start everything: servers, migrations, demo data, API and worker."""
+    from atrium.up import Options
+    from atrium.up import up as run_up
+
+    options = Options(port=port, host=host, workers=workers, reload=reload, demo=not no_demo, reset=reset)
+    sys.exit(run_up(options))
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, servers, versions, migrations, clock and disk, and say what to do."""
+    from atrium.core.system.doctor import examine, render
+    from atrium.environment import load_settings
+
+    findings = asyncio.run(examine(load_settings()))
+    click.echo(render(findings))
+    sys.exit(1 if any(finding.level == "fail" for finding in findings) else 0)
+
+
+@click.group()
+def demo() -> None:
+    """Demo accounts and data."""
+
+
+@demo.command("load")
+def demo_load() -> None:
+    """Load what is missing of the demo data; never in production."""
+    from atrium.core.services import unit_of_work
+    from atrium.environment import load_settings
+
+    if load_settings().is_production:
+        raise click.ClickException("The demo data has well-known passwords; it is never loaded in production.")
+
+    async def load(runtime: "Runtime") -> None:
+        for seed in _seeds():
+            async with unit_of_work(runtime, action="demo") as work:
+                click.echo(await seed.load(work))
+
+    run(load)
+
+
+def _seeds() -> list[ModuleType]:
+    """db/seeds/core.py first, then those of the modules."""
+    from atrium.core.db.migrations import folder
+
+    paths = sorted((folder() / "seeds").glob("*.py"), key=lambda path: (path.stem != "core", path.stem))
+    return [_load(path) for path in paths if not path.stem.startswith("_")]
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"atrium_seeds_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise click.ClickException(f"{path.name} cannot be loaded.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(act: Callable[["Runtime"], Awaitable[Result]]) -> Result:
+    """Run a command's coroutine with a runtime like that of the API."""
+    from atrium.app import open_runtime
+    from atrium.environment import load_settings
+
+    settings = load_settings()
+    if not settings.database_url or not settings.redis_url:
+        raise click.ClickException("No servers: set DATABASE_URL and REDIS_URL, or run `atrium up` in this folder.")
+
+    async def inside() -> Result:
+        async with open_runtime(settings) as runtime:
+            return await act(runtime)
+
+    return asyncio.run(inside())
+
+
+def main() -> None:
+    os.environ.setdefault("LITESTAR_APP", "atrium.asgi:app")
+    try:
+        _dispatch(sys.argv[1:])
+    except InvalidSettings as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def _dispatch(arguments: list[str]) -> None:
+    alone = click.RichGroup(name="atrium", commands={"up": up, "doctor": doctor, "demo": demo})
+    if arguments[:1] == ["users"]:
+        from atrium.core.identity.commands import users
+
+        alone.add_command(users)
+    if arguments[:1] and arguments[0] in ALONE:
+        alone(arguments, obj={"run": run}, prog_name="atrium")
+        return
+    from litestar.cli.main import litestar_group
+
+    from atrium.core.identity.commands import users
+
+    for command in (up, doctor, demo, users):
+        litestar_group.add_command(command)
+    litestar_group(arguments, prog_name="atrium")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Settings: read from the environment once by an entry point, then handed on; nothing else looks at the environment.
+
+A field's variable is its name in capitals. `.env.example` documents every one of them; a test keeps the two equal.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+INSECURE_SECRET = "change-me-this-secret-is-for-development-only"  # noqa: S105  the value that production refuses
+IGNORED = (  # names that the documented systems used; accepted so that an old .env starts
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "SUPABASE_URL",
+    "SUPABASE_ANON_KEY",
+    "SUPABASE_SERVICE_ROLE_KEY",
+)
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class InvalidSettings(Exception):
+    """Every variable that cannot be used, and why."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
+        self.problems = problems
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    environment: Literal["development", "test", "production"] = "development"
+    debug: bool = False
+
+    database_url: str = ""
+    database_pooler: Literal["session", "transaction"] = "session"
+    database_pool_size: Positive = 24
+    database_timeout_seconds: Positive = 30
+    redis_url: str = ""
+    redis_prefix: str = "atrium"
+
+    secret_key: str = INSECURE_SECRET
+    algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    access_token_expire_minutes: Positive = 15
+    refresh_token_expire_days: Positive = 30
+    register_enumeration_safe: bool | None = None
+    login_rate_per_minute: Annotated[int, Meta(ge=0)] = 5
+    register_rate_per_hour: Annotated[int, Meta(ge=0)] = 10
+    verification_rate_per_hour: Annotated[int, Meta(ge=0)] = 3
+
+    backend_cors_origins: tuple[str, ...] = (
+        "http://localhost:5173",
+        "http://localhost:3000",
+        "http://localhost:3001",
+    )
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_allow: tuple[str, ...] = ()
+    metrics_token: str = ""
+    public_url: str = "http://localhost:8000"
+    max_body_bytes: Positive = 1_048_576
+
+    openai_api_key: str = ""
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_model: str = "gpt-4o-mini"
+    openai_timeout_seconds: Positive = 30
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    access_log: bool = True
+
+    worker_concurrency: Positive = 8
+    task_heartbeat_seconds: Positive = 30
+    task_stale_seconds: Positive = 120
+    sweep_seconds: Positive = 5
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def hides_existing_accounts(self) -> bool:
+        """Whether registering a known address answers like an unknown one (the default in production)."""
+        return self.is_production if self.register_enumeration_safe is None else self.register_enumeration_safe
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Self:
+        """Settings from variables; raises InvalidSettings naming all bad ones at once."""
+        environ = {**environ, "ENVIRONMENT": environ.get("ENVIRONMENT") or environ.get("APP_ENV") or "development"}
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for field in msgspec.structs.fields(cls):
+            raw = environ.get(field.name.upper())
+            if raw is None or raw == "":
+                continue
+            try:
+                values[field.name] = msgspec.convert(_plain(raw, field.type), field.type, strict=False)
+            except msgspec.ValidationError as error:
+                problems.append(f"{field.name.upper()}: {error}")
+        if not problems:
+            settings = cls(**{**values, **overrides})
+            problems = settings.problems()
+            if not problems:
+                return settings
+        raise InvalidSettings(problems)
+
+    def problems(self) -> list[str]:
+        """What is wrong between fields, as sentences an operator can act on."""
+        found = []
+        if self.is_production and self.secret_key == INSECURE_SECRET:
+            found.append("SECRET_KEY: production needs a secret of its own, e.g. from `openssl rand -hex 32`")
+        if len(self.secret_key) < 32:
+            found.append("SECRET_KEY: must be at least 32 characters long")
+        if self.is_production and not (self.database_url and self.redis_url):
+            found.append("DATABASE_URL, REDIS_URL: production names its own servers")
+        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://", "postgresql+")):
+            found.append("DATABASE_URL: must start with postgresql://")
+        if self.redis_url and not self.redis_url.startswith(("redis://", "rediss://", "valkey://")):
+            found.append("REDIS_URL: must start with redis:// or rediss://")
+        return found
+
+
+def _plain(raw: str, kind: Any) -> Any:
+    """Lists are written with commas; everything else converts from text by itself."""
+    if getattr(kind, "__origin__", None) is tuple:
+        return [part.strip() for part in raw.strip("[]").replace('"', "").split(",") if part.strip()]
+    return raw
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables of a `.env` file: KEY=value lines, optional quotes, `#` comments."""
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            found[name.strip()] = value.split(" #")[0].strip().strip("\"'")
+    return found

@@ -1,0 +1,1 @@
+"""The ground under every table: entities, columns, what types look like on the wire, connections and migrations."""

@@ -1,0 +1,51 @@
+"""What one process holds while it runs: settings, database, Redis, and who verifies tokens. Nothing else is global."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from atrium.core.access import Principal
+from atrium.core.config import Settings
+from atrium.core.db.engines import Database
+
+
+class Authenticator(Protocol):
+    def authenticate(self, token: str) -> Principal:
+        """The caller behind an access token; raises Unauthenticated. No I/O: it is asked on every request."""
+        ...
+
+
+@dataclass(slots=True)
+class Runtime:
+    settings: Settings
+    database: Database
+    redis: Redis
+    authenticator: Authenticator | None = None
+    draining: bool = False
+    parts: dict[str, Any] = field(default_factory=dict)
+    """Objects that a feature opens for the life of the process (the socket hub, the queue), by feature name."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
+        redis = Redis.from_url(
+            settings.redis_url,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3),
+            socket_connect_timeout=2,
+            socket_timeout=5,
+            health_check_interval=15,
+        )
+        async with Database.open(settings) as database:
+            try:
+                yield cls(settings, database, redis)
+            finally:
+                await redis.aclose()
+
+    def key(self, *parts: str) -> str:
+        """A Redis key of ours; the prefix keeps installations and test processes apart."""
+        return ":".join((self.settings.redis_prefix, *parts))

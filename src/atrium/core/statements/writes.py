@@ -1,0 +1,175 @@
+"""Compiled writes: create, update and delete in one statement that is its own transaction.
+
+Both halves of the policy are in the statement. The old row is found under the caller's writable rows, every foreign
+key the
+caller sets is found under the parent's policy, and the new row must again be one the caller may write; else
+`core.refuse` aborts everything. The actor is set in the same statement, and the statement reads from it, so that the
+change-log triggers see it (hard facts 1 and 14).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from atrium.core.statements.table import Guarded, as_bytes, record, version_of
+
+OUT_OF_SCOPE = "ATR01"
+"""SQLSTATE of core.refuse: the row would leave what its writer may write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key the caller sets, and the parent rows it may name."""
+
+    column: str
+    parent: Guarded
+    kind: int
+
+
+def create(
+    guarded: Guarded, kind: int, columns: Iterable[str], references: Iterable[Reference]
+) -> Select[*tuple[Any, ...]]:
+    """INSERT of the named columns (parameters of the same names); no row when a parent is not to be seen."""
+    table, actor = guarded.table, _actor()
+    given = {name: _value(table, name) for name in columns}
+    source = select(*given.values()).select_from(actor).where(_read(actor), *_parents(references, given))
+    made = insert(table).from_select(list(given), source, include_defaults=False).returning(*table.c).cte("made")
+    return _answer(guarded, kind, made, _refusal(guarded, kind, made, table.c.keys()))
+
+
+def change(
+    guarded: Guarded,
+    kind: int,
+    columns: Iterable[str],
+    references: Iterable[Reference],
+    *,
+    matching: bool = False,
+    within: tuple[str, ...] = (),
+    only_if: ColumnElement[bool] | None = None,
+) -> Select[*tuple[Any, ...]]:
+    """UPDATE of the named columns of the row `:id`; with `matching` only if its version is `:if_match`."""
+    table, actor = guarded.table, _actor()
+    given = {name: _value(table, name) for name in columns}
+    statement = (
+        update(table)
+        .values(**given, **_bookkeeping(guarded))
+        .where(
+            *_target(guarded, kind, actor, matching=matching),
+            *guarded.within(within),
+            *_parents(references, given),
+            true() if only_if is None else only_if,
+        )
+        .returning(*table.c)
+    )
+    changed = statement.cte("changed")
+    return _answer(guarded, kind, changed, _refusal(guarded, kind, changed, list(given)))
+
+
+def remove(
+    guarded: Guarded,
+    kind: int,
+    *,
+    matching: bool = False,
+    within: tuple[str, ...] = (),
+    only_if: ColumnElement[bool] | None = None,
+) -> Select[*tuple[Any, ...]]:
+    """DELETE of the row `:id`, or its mark where the table keeps what is deleted; one row says that it is gone."""
+    table, actor = guarded.table, _actor()
+    target = [*_target(guarded, kind, actor, matching=matching), *guarded.within(within)]
+    if only_if is not None:
+        target.append(only_if)
+    if guarded.is_soft_deleted:
+        marked = update(table).values(deleted_at=func.now(), **_bookkeeping(guarded))
+        gone = marked.where(*target).returning(table.c.id).cte("gone")
+    else:
+        gone = delete(table).where(*target).returning(table.c.id).cte("gone")
+    return select(gone.c.id)
+
+
+def _actor() -> CTE:
+    setting = func.set_config(literal_column("'atrium.actor'"), bindparam("actor", type_=Text()), true())
+    return select(setting.label("setting")).cte("actor")
+
+
+def _read(actor: CTE) -> ColumnElement[bool]:
+    return actor.c.setting.is_not(None)
+
+
+def _value(table: Table, name: str) -> ColumnElement[Any]:
+    return bindparam(name, type_=table.c[name].type)
+
+
+def _bookkeeping(guarded: Guarded) -> Mapping[str, Any]:
+    grown = {"version": guarded.table.c.version + literal_column("1")} if guarded.is_versioned else {}
+    return {**grown, "updated_at": func.clock_timestamp()}
+
+
+def _target(guarded: Guarded, kind: int, actor: CTE, *, matching: bool) -> list[ColumnElement[bool]]:
+    table = guarded.table
+    found = [table.c.id == bindparam("id", type_=table.c.id.type), *guarded.writable(kind), _read(actor)]
+    return [*found, version_of(table) == bindparam("if_match")] if matching else found
+
+
+def _parents(references: Iterable[Reference], given: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for place, reference in enumerate(references):
+        parent = reference.parent.table.alias(f"parent{place}")
+        seen = [adapt(part, reference.parent.table, parent) for part in reference.parent.readable(reference.kind)]
+        found.append(select(literal_column("1")).where(parent.c.id == given[reference.column], *seen).exists())
+    return found
+
+
+def adapt(expression: ColumnElement[bool], table: Table, source: FromClause) -> ColumnElement[bool]:
+    """The same condition over another appearance of the table."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        return source.c[element.name] if getattr(element, "table", None) is table else None
+
+    return replacement_traverse(expression, {}, replace)
+
+
+def _refusal(guarded: Guarded, kind: int, row: FromClause, touched: Iterable[str]) -> list[ColumnElement[bool]]:
+    """The new row's half of the policy, needed only where the write touches a column that the policy reads."""
+    touched = set(touched)
+    policy = guarded.policy.written(kind)
+    if policy is None:
+        return []
+    read = {column.name for column in _columns(policy) if column.table is guarded.table}
+    if not read & touched:
+        return []
+    return [case((adapt(policy, guarded.table, row), true()), else_=func.core.refuse())]
+
+
+def _columns(expression: ColumnElement[Any]) -> list[Any]:
+    found: list[Any] = []
+
+    def collect(element: Any, **_: Any) -> None:
+        if element.__visit_name__ == "column" and getattr(element, "table", None) is not None:
+            found.append(element)
+
+    replacement_traverse(expression, {}, collect)
+    return found
+
+
+def _answer(guarded: Guarded, kind: int, row: CTE, conditions: list[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    body = as_bytes(record(row, guarded.visible(kind)))
+    return select(body, version_of(row), row.c.id).select_from(row).where(*conditions)

@@ -1,0 +1,186 @@
+"""One PostgreSQL and one Valkey for the whole run, a migrated template database, and a clone of it per test process."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+from litestar import Litestar
+
+from atrium import embedded
+from atrium.app import create_app
+from atrium.core.config import Settings
+from atrium.core.db import migrations
+from atrium.core.runtime import Runtime
+
+TEMPLATE = "atrium_template"
+SECRET = "a-secret-of-the-tests-and-of-nothing-else"
+
+
+class Servers:
+    """Started by the process that runs the suite, before xdist starts its workers."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.database_url = os.environ.get("DATABASE_URL", "")
+        self.redis_url = os.environ.get("REDIS_URL", "")
+
+    def start(self) -> None:
+        if not (self.database_url and self.redis_url):
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atrium-tests-")))
+            running = self._stack.enter_context(
+                embedded.start(folder, postgres=not self.database_url, valkey=not self.redis_url)
+            )
+            self.database_url = self.database_url or running.urls.database_url or ""
+            self.redis_url = self.redis_url or running.urls.redis_url or ""
+        asyncio.run(self._make_template())
+        migrations.upgrade(database(self.database_url, TEMPLATE))
+        asyncio.run(self._close_template())
+
+    async def _make_template(self) -> None:
+        connection = await asyncpg.connect(self.database_url)
+        await connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        await connection.execute(f"ALTER DATABASE {TEMPLATE} SET synchronous_commit = off")
+        await connection.close()
+
+    async def _close_template(self) -> None:
+        connection = await asyncpg.connect(self.database_url)
+        await connection.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+        await connection.close()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+
+def database(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, options = url.partition("?")
+    return head.rsplit("/", 1)[0] + f"/{name}" + (f"?{options}" if options else "")
+
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    config.stash[SERVERS] = servers = Servers()
+    servers.start()
+    config.add_cleanup(servers.stop)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker where the servers are."""
+    servers = node.config.stash[SERVERS]
+    node.workerinput["servers"] = (servers.database_url, servers.redis_url)
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """(URL of PostgreSQL, URL of Valkey)."""
+    if hasattr(request.config, "workerinput"):
+        urls: tuple[str, str] = request.config.workerinput["servers"]
+        return urls
+    started = request.config.stash[SERVERS]
+    return started.database_url, started.redis_url
+
+
+@pytest.fixture(scope="session")
+def new_database(servers: tuple[str, str]) -> Iterator[Any]:
+    """Makes migrated databases for tests that must not share theirs: `new_database("name") -> url`."""
+    made: list[str] = []
+
+    async def run(sql: str) -> None:
+        connection = await asyncpg.connect(servers[0])
+        await connection.execute(sql)
+        await connection.close()
+
+    def make(name: str, *, template: str | None = TEMPLATE) -> str:
+        full = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{name}"
+        asyncio.run(run(f"DROP DATABASE IF EXISTS {full} WITH (FORCE)"))
+        asyncio.run(run(f"CREATE DATABASE {full}" + (f" TEMPLATE {template}" if template else "")))
+        made.append(full)
+        return database(servers[0], full)
+
+    yield make
+    for name in made:
+        asyncio.run(run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def database_url(new_database: Any) -> str:
+    url: str = new_database("suite")
+    return url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, servers: tuple[str, str]) -> Settings:
+    prefix = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}"
+    return Settings(
+        environment="test",
+        database_url=database_url,
+        database_pool_size=8,
+        redis_url=servers[1],
+        redis_prefix=prefix,
+        secret_key=SECRET,
+        login_rate_per_minute=0,
+        register_rate_per_hour=0,
+        verification_rate_per_hour=0,
+        access_log=False,
+        sweep_seconds=1,
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[Litestar]:
+    application = create_app(settings)
+    async with application.lifespan():
+        yield application
+
+
+@pytest.fixture(scope="session")
+async def runtime(app: Litestar) -> Runtime:
+    found: Runtime = app.state.runtime
+    return found
+
+
+@pytest.fixture(scope="session")
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests straight into the application."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as requests:
+        yield requests
+
+
+class Server(uvicorn.Server):
+    """uvicorn inside the test's own event loop, which keeps its signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture(scope="session")
+async def server(app: Litestar) -> AsyncIterator[str]:
+    """The application on a real port: `http://127.0.0.1:PORT`."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        config = uvicorn.Config(app, lifespan="off", log_config=None, loop="none", ws="websockets")
+        serving = Server(config)
+        task = asyncio.create_task(serving.serve(sockets=[bound]))
+        while not serving.started:
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+        serving.should_exit = True
+        await task
