@@ -36,6 +36,7 @@ class Servers:
     def start(self) -> None:
         if not (self.database_url and self.redis_url):
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atrium-tests-")))
+            folder.chmod(0o711)  # root's servers run as another user, who must get through
             running = self._stack.enter_context(
                 embedded.start(folder, postgres=not self.database_url, valkey=not self.redis_url)
             )
@@ -176,7 +177,7 @@ async def server(app: Litestar) -> AsyncIterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        config = uvicorn.Config(app, lifespan="off", log_config=None, loop="none", ws="websockets")
+        config = uvicorn.Config(app, lifespan="off", log_config=None, loop="none", ws="websockets-sansio")
         serving = Server(config)
         task = asyncio.create_task(serving.serve(sockets=[bound]))
         while not serving.started:

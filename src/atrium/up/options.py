@@ -1,0 +1,65 @@
+"""What `atrium up` was asked for, and the commands it runs."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared with, not bound to
+SOURCE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Options:
+    port: int = 8000
+    host: str = "127.0.0.1"
+    workers: int = 1
+    reload: bool = False
+    demo: bool = True
+    reset: bool = False
+    folder: Path = Path(".atrium")
+
+    @property
+    def base_url(self) -> str:
+        host = WILDCARDS.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def _migrate(database_url: str) -> None:
+    from atrium.core.db.migrations import upgrade  # noqa: PLC0415  a second of imports that `--reset` need not pay
+
+    upgrade(database_url)
+
+
+def _api(options: Options) -> list[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "atrium.asgi:app",
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+    ]
+    command += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--no-access-log"]
+    command += ["--log-level", "warning", "--timeout-graceful-shutdown", "10"]
+    if options.reload:
+        return [*command, "--reload", "--reload-dir", str(SOURCE)]
+    return [*command, "--workers", str(options.workers)] if options.workers > 1 else command
+
+
+def _worker(options: Options) -> list[str]:  # noqa: ARG001  the same signature as the other children
+    return [sys.executable, "-m", "atrium.cli", "workers", "run"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is run; tests put small commands in its place."""
+
+    migrate: Callable[[str], None] = _migrate
+    demo: Sequence[str] = (sys.executable, "-m", "atrium.cli", "demo", "load")
+    children: Mapping[str, Callable[[Options], Sequence[str]]] = field(
+        default_factory=lambda: {"api": _api, "worker": _worker}
+    )
+    health: str = "/health/ready"
