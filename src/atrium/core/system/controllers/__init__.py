@@ -1,0 +1,1 @@
+"""The doors of the system: health, documentation, the monitor of the queues."""
