@@ -1,0 +1,60 @@
+"""The resource behind every 202."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.params import FromPath
+
+from atrium.core.errors import Conflict, Forbidden, NotFound, UnknownParameter
+from atrium.core.http.requests import caller_of, json, row_id, runtime_of
+from atrium.core.jobs.queue import cancel
+from atrium.core.notifications.resources import as_owner
+from atrium.core.resources.resource import Record
+from atrium.core.tasks.resources import background_tasks, envelope, requester_of, view
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class TaskFinished(Conflict):
+    """The Task Is Finished"""
+
+
+class BackgroundTaskController(Controller):
+    path = "/api/v1/background-tasks"
+    tags = ("background-tasks",)
+
+    @get("/", operation_id="listBackgroundTasks", summary="The own tasks, newest first; administrators see all")
+    async def list_tasks(self, request: AnyRequest) -> Response[bytes]:
+        if "fields" in request.query_params:
+            raise UnknownParameter("fields: a task is always shown whole.")
+        query = request.scope["query_string"].decode("latin-1")
+        page = await background_tasks.page(runtime_of(request), as_owner(caller_of(request)), query, {})
+        return json(envelope(page))
+
+    @get("/{task_id:str}", operation_id="getBackgroundTask", summary="How far a task is, or how it ended")
+    async def get_task(self, request: AnyRequest, task_id: FromPath[str]) -> Response[bytes]:
+        return json(view((await _get(request, row_id(task_id))).body))
+
+    @post("/{task_id:str}/cancel", status_code=200, operation_id="cancelBackgroundTask", summary="Cancel a task")
+    async def cancel_task(self, request: AnyRequest, task_id: FromPath[str]) -> Response[bytes]:
+        runtime, found = runtime_of(request), row_id(task_id)
+        await _require_own(request, found)
+        if await cancel(runtime, found) is None:
+            raise TaskFinished("The task is finished and can no longer be cancelled.")
+        return json(view((await _get(request, found)).body))
+
+
+async def _get(request: AnyRequest, task_id: UUID) -> Record:
+    record = await background_tasks.find(runtime_of(request), request.user, task_id)
+    if record is None:
+        raise NotFound("There is no task with this id, or it is not yours to see.")
+    return record
+
+
+async def _require_own(request: AnyRequest, task_id: UUID) -> None:
+    """Oversight reads; only the requester and administrators stop a task."""
+    principal = request.user
+    requester = requester_of((await _get(request, task_id)).body)
+    if not principal.is_admin and requester != principal.user_id:
+        raise Forbidden("Only who asked for the task may cancel it.")

@@ -1,0 +1,151 @@
+"""The worker process: litestar-saq's worker for the first queue, and in the same event loop those of the others.
+
+litestar-saq starts a process per queue; five of them would mostly hold memory. `litestar workers run --workers 2`
+still doubles everything. SAQ's own retries and sweeps stay out of the way: each message is tried once and means "look
+at this row".
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from litestar_saq import QueueConfig, SAQConfig
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from saq import Worker
+from saq.job import Job as Message
+
+from atrium.core.config import Settings
+from atrium.core.jobs.models import QUEUES
+from atrium.core.jobs.pulse import BEAT_SECONDS, beat
+from atrium.core.jobs.queue import RowQueue, queue_name
+from atrium.core.jobs.run import GRACE_SECONDS, attempt
+from atrium.core.jobs.sweep import keep_sweeping
+from atrium.core.modules import Module, open_runtime
+from atrium.core.runtime import Runtime
+
+log = structlog.get_logger()
+NO_REDIS = "redis://localhost:6379/0"
+DEQUEUE_SECONDS = 5
+STOP_SECONDS = 2 * GRACE_SECONDS + 2
+TIMERS: Any = {"sweep": 60, "abort": 1, "schedule": 5, "worker_info": 10}
+
+
+async def run_task(ctx: Any, *, task_id: str) -> None:
+    """The one SAQ function."""
+    await attempt(ctx["runtime"], UUID(task_id))
+
+
+def saq_config(settings: Settings, modules: Sequence[Module]) -> SAQConfig:
+    """litestar-saq's plugin configuration: all queues for its pages, one worker that serves them all."""
+    redis = _worker_redis(settings)
+    opened: Any = {queue_name(settings, name): WorkerQueue(redis, queue_name(settings, name)) for name in QUEUES}
+    first, *others = QUEUES
+
+    async def startup(ctx: Any) -> None:
+        stack = ctx["stack"] = AsyncExitStack()
+        runtime = await stack.enter_async_context(open_runtime(settings, modules))
+        ctx["runtime"] = runtime
+        await stack.enter_async_context(working(runtime, others, until=ctx["worker"].event))
+
+    async def shutdown(ctx: Any) -> None:
+        if "stack" in ctx:
+            await ctx["stack"].aclose()
+
+    serving = QueueConfig(
+        name=queue_name(settings, first),
+        broker_instance=redis,
+        tasks=[run_task],
+        concurrency=settings.worker_concurrency,
+        startup=startup,
+        shutdown=shutdown,
+        timers=TIMERS,
+        dequeue_timeout=DEQUEUE_SECONDS,
+        cancellation_hard_deadline_s=STOP_SECONDS,
+    )
+    return SAQConfig(queue_configs=[serving], queue_instances=opened, web_path="/saq")
+
+
+@asynccontextmanager
+async def working(
+    runtime: Runtime, names: Sequence[str] = QUEUES, *, until: asyncio.Event | None = None
+) -> AsyncIterator[None]:
+    """Serve these queues in this event loop, sweep, and say that a worker is alive; `until` ends it early."""
+    redis = _worker_redis(runtime.settings)
+    workers = [_worker(runtime, WorkerQueue(redis, queue_name(runtime.settings, name))) for name in names]
+    tasks = [asyncio.create_task(worker.start(), name=f"worker {worker.queue.name}") for worker in workers]
+    tasks += [asyncio.create_task(keep_sweeping(runtime)), asyncio.create_task(_keep_beating(runtime))]
+    if until is not None:
+        tasks.append(asyncio.create_task(_stop_after(until, workers)))
+    try:
+        yield
+    finally:
+        await _stop(workers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await redis.aclose()
+
+
+async def _stop(workers: Sequence[Worker[Any]]) -> None:
+    await asyncio.gather(*(worker.stop() for worker in workers), return_exceptions=True)
+
+
+async def _stop_after(event: asyncio.Event, workers: Sequence[Worker[Any]]) -> None:
+    """Stop together with the first queue's worker, so that all share one time of grace."""
+    await event.wait()
+    await _stop(workers)
+
+
+class QuietWorker(Worker[Any]):
+    """Leaves the signals to the process that it is a part of."""
+
+    SIGNALS = []  # noqa: RUF012  SAQ's
+
+
+def _worker(runtime: Runtime, queue: RowQueue) -> QuietWorker:
+    worker = QuietWorker(
+        queue,
+        [run_task],
+        concurrency=runtime.settings.worker_concurrency,
+        timers=TIMERS,
+        dequeue_timeout=DEQUEUE_SECONDS,
+        cancellation_hard_deadline_s=STOP_SECONDS,
+    )
+    worker.context["runtime"] = runtime
+    return worker
+
+
+class WorkerQueue(RowQueue):
+    """A queue whose reader waits while Redis is away instead of asking as fast as it can."""
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Message | None:  # noqa: ASYNC109  SAQ's
+        try:
+            return await super().dequeue(timeout, poll_interval)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next look may succeed
+            log.warning("queue_not_read", queue=self.name, error=repr(error))
+            await asyncio.sleep(1)
+            return None
+
+
+def _worker_redis(settings: Settings) -> Redis:
+    """A client for long reads: it waits longer than a dequeue, and notices a dead link all the same."""
+    client: Redis = Redis.from_url(
+        settings.redis_url or NO_REDIS,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3),
+        socket_connect_timeout=2,
+        socket_timeout=DEQUEUE_SECONDS + 5,
+        health_check_interval=15,
+    )
+    return client
+
+
+async def _keep_beating(runtime: Runtime) -> None:
+    while True:
+        with suppress(Exception):
+            await beat(runtime)
+        await asyncio.sleep(BEAT_SECONDS)
