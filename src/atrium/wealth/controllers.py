@@ -1,0 +1,132 @@
+"""The verbs that CRUD cannot say."""
+
+from datetime import date
+
+from litestar import Controller, Response, post
+from litestar.params import FromPath, JSONBody
+
+from atrium.core.http.requests import Request, caller_of, json, row_id, runtime_of
+from atrium.core.services import Work, transact
+from atrium.wealth.resources import opportunities, orders
+from atrium.wealth.schemas import (
+    CancelOrder,
+    DismissOpportunity,
+    GrowthScanRequest,
+    Nothing,
+    SnoozeOpportunity,
+    SubmitOrder,
+)
+from atrium.wealth.services.growth import GrowthScanService
+from atrium.wealth.services.opportunities import OpportunityService
+from atrium.wealth.services.orders import OrderService
+
+
+class OrderController(Controller):
+    path = "/api/v1/orders"
+    tags = ("wealth-orders",)
+
+    @post("/{order_id:str}/confirm", status_code=200, operation_id="confirmOrder", summary="Place a draft")
+    async def confirm(
+        self,
+        request: Request,
+        order_id: FromPath[str],
+        data: JSONBody[Nothing | None] = None,  # noqa: ARG002  what it must not contain is refused
+    ) -> Response[bytes]:
+        return await _order_step(request, order_id, "confirm", "wealth.orders.create")
+
+    @post("/{order_id:str}/submit", status_code=200, operation_id="submitOrder", summary="Send an order to be traded")
+    async def submit(
+        self,
+        request: Request,
+        order_id: FromPath[str],
+        data: JSONBody[SubmitOrder | None] = None,  # noqa: ARG002  what it must not contain is refused
+    ) -> Response[bytes]:
+        return await _order_step(request, order_id, "submit", "wealth.orders.submit")
+
+    @post("/{order_id:str}/cancel", status_code=200, operation_id="cancelOrder", summary="Cancel an order")
+    async def cancel(
+        self, request: Request, order_id: FromPath[str], data: JSONBody[CancelOrder | None] = None
+    ) -> Response[bytes]:
+        return await _order_step(request, order_id, "cancel", "wealth.orders.cancel", data.reason if data else None)
+
+
+async def _order_step(
+    request: Request, order_id: str, action: str, permission: str, reason: str | None = None
+) -> Response[bytes]:
+    caller = caller_of(request)
+    caller.principal.require(permission)
+
+    async def run(work: Work) -> Response[bytes]:
+        order = await OrderService(work).take(row_id(order_id), action, reason)
+        return _answer(await orders.render(work, order.id), order.version)
+
+    return await transact(runtime_of(request), caller, run, action=action, reason=reason)
+
+
+class OpportunityController(Controller):
+    path = "/api/v1/insights/opportunities"
+    tags = ("wealth-insights",)
+
+    @post("/{opportunity_id:str}/start", status_code=200, operation_id="startOpportunity", summary="Work on it")
+    async def start(
+        self,
+        request: Request,
+        opportunity_id: FromPath[str],
+        data: JSONBody[Nothing | None] = None,  # noqa: ARG002  what it must not contain is refused
+    ) -> Response[bytes]:
+        return await _opportunity_step(request, opportunity_id, "start")
+
+    @post("/{opportunity_id:str}/win", status_code=200, operation_id="winOpportunity", summary="It came to something")
+    async def win(
+        self,
+        request: Request,
+        opportunity_id: FromPath[str],
+        data: JSONBody[Nothing | None] = None,  # noqa: ARG002  what it must not contain is refused
+    ) -> Response[bytes]:
+        return await _opportunity_step(request, opportunity_id, "win")
+
+    @post("/{opportunity_id:str}/snooze", status_code=200, operation_id="snoozeOpportunity", summary="Not before a day")
+    async def snooze(
+        self, request: Request, opportunity_id: FromPath[str], data: JSONBody[SnoozeOpportunity]
+    ) -> Response[bytes]:
+        return await _opportunity_step(request, opportunity_id, "snooze", until=data.until)
+
+    @post("/{opportunity_id:str}/dismiss", status_code=200, operation_id="dismissOpportunity", summary="Not worth it")
+    async def dismiss(
+        self, request: Request, opportunity_id: FromPath[str], data: JSONBody[DismissOpportunity]
+    ) -> Response[bytes]:
+        return await _opportunity_step(request, opportunity_id, "dismiss", reason=data.reason)
+
+
+async def _opportunity_step(
+    request: Request, opportunity_id: str, action: str, *, until: date | None = None, reason: str | None = None
+) -> Response[bytes]:
+    caller = caller_of(request)
+    caller.principal.require("wealth.opportunities.update")
+
+    async def run(work: Work) -> Response[bytes]:
+        row = await OpportunityService(work).take(row_id(opportunity_id), action, until=until, reason=reason)
+        return _answer(await opportunities.render(work, row.id), row.version)
+
+    return await transact(runtime_of(request), caller, run, action=action, reason=reason)
+
+
+def _answer(body: bytes, version: int) -> Response[bytes]:
+    return json(body, headers={"ETag": f'"{version}"'})
+
+
+class GrowthScanController(Controller):
+    path = "/api/v1/insights/growth-scan"
+    tags = ("wealth-insights",)
+
+    @post("", status_code=202, operation_id="requestGrowthScan", summary="Scan a book for what needs attention")
+    async def request_scan(self, request: Request, data: JSONBody[GrowthScanRequest | None] = None) -> Response[bytes]:
+        caller = caller_of(request)
+        caller.principal.require("wealth.growth_scans.create")
+
+        async def run(work: Work) -> dict[str, str]:
+            scan = await GrowthScanService(work).request(data or GrowthScanRequest())
+            return {"task_id": str(scan.background_task_id), "status": "queued", "scan_id": str(scan.id)}
+
+        queued = await transact(runtime_of(request), caller, run, action="request_growth_scan")
+        return json(queued, 202, {"Location": f"/api/v1/background-tasks/{queued['task_id']}"})

@@ -1,0 +1,1 @@
+"""What orders and scans do: load, let a rule decide, store."""
