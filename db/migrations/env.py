@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import warnings
 from pathlib import Path
 
 from alembic import context
@@ -14,6 +15,9 @@ from atrium.core.db.engines import sqlalchemy_url
 from atrium.core.db.entity import Row
 from atrium.core.db.migrations import SCHEMAS, VERSION_TABLE, include_name
 from atrium.embedded import find_running
+
+# Indexes on expressions are compared by name; PostgreSQL spells an expression otherwise than its author.
+warnings.filterwarnings("ignore", message="Expression #")
 
 assert MODULES, "importing the modules declares their tables"
 
