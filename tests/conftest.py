@@ -145,8 +145,22 @@ def settings(database_url: str, servers: tuple[str, str]) -> Settings:
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[Litestar]:
     application = create_app(settings)
-    async with application.lifespan():
-        yield application
+    opened, done = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        """The lifespan belongs to one task: pytest sets fixtures up and tears them down in different ones."""
+        async with application.lifespan():
+            opened.set()
+            await done.wait()
+
+    living = asyncio.create_task(live())
+    waiting = asyncio.create_task(opened.wait())
+    await asyncio.wait({living, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if living.done():
+        await living
+    yield application
+    done.set()
+    await living
 
 
 @pytest.fixture(scope="session")

@@ -6,42 +6,34 @@ from typing import Any
 
 from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyAsyncConfig, SQLAlchemyInitPlugin
 from litestar import Litestar
-from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Contact, License
 from litestar_saq import SAQPlugin
 
+import atrium.core.changes.triggers  # noqa: F401  declares the change log's SQL for all tables
 from atrium.core.chat.module import module as chat
 from atrium.core.config import Settings
 from atrium.core.db.engines import sqlalchemy_url
 from atrium.core.db.migrations import VERSION_TABLE, folder
 from atrium.core.http import edge, logging, problems
+from atrium.core.http.requests import Request
 from atrium.core.identity.module import module as identity
-from atrium.core.identity.services import synchronise
 from atrium.core.identity.tokens import bearer_auth
-from atrium.core.jobs.worker import saq_config
-from atrium.core.modules import Module
+from atrium.core.modules import Module, open_runtime
 from atrium.core.notifications.module import module as notifications
 from atrium.core.resources.openapi import ResourceComponents
 from atrium.core.resources.routes import handlers
-from atrium.core.runtime import Runtime
 from atrium.core.system.module import module as system
 from atrium.core.tasks.module import module as tasks
+from atrium.core.tasks.worker import saq_config
 from atrium.wealth.module import module as wealth
 
 VERSION = "1.0.0"
 MODULES: tuple[Module, ...] = (system, identity, notifications, tasks, chat, wealth)
 EXPOSED = ("ETag", "Location", "Link", "X-Total-Count", "X-Request-Id", "Retry-After", "Upload-Offset")
 ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
-
-
-class Migrations(SQLAlchemyInitPlugin):
-    """Gives the command line its `database` commands; the running app has sessions of its own (core.services)."""
-
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        return app_config
 
 
 def create_app(settings: Settings, modules: tuple[Module, ...] = MODULES) -> Litestar:
@@ -57,8 +49,9 @@ def create_app(settings: Settings, modules: tuple[Module, ...] = MODULES) -> Lit
         cors_config=_cors(settings),
         request_max_body_size=settings.max_body_bytes,
         openapi_config=_openapi(resources),
+        request_class=Request,
         on_app_init=[bearer_auth(settings).on_app_init],
-        plugins=[Migrations(_migrations(settings)), SAQPlugin(saq_config(settings, modules))],
+        plugins=[_migrations(settings), SAQPlugin(saq_config(settings, modules))],
         state=State({"settings": settings, "modules": modules}),
         debug=False,
         logging_config=None,
@@ -75,20 +68,6 @@ def _lifespan(settings: Settings, modules: tuple[Module, ...]) -> Any:
             yield
 
     return lifespan
-
-
-@asynccontextmanager
-async def open_runtime(settings: Settings, modules: tuple[Module, ...] = MODULES) -> AsyncIterator[Runtime]:
-    """A process's runtime with everything its modules open; the same for the API, the worker and the commands."""
-    async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(Runtime.open(settings))
-        runtime.parts["modules"] = modules
-        runtime.parts["lookups"] = tuple(lookup for module in modules for lookup in module.lookups)
-        await synchronise(runtime, modules)
-        for module in modules:
-            for opened in module.on_startup:
-                await stack.enter_async_context(opened(runtime))
-        yield runtime
 
 
 def check_paths(modules: tuple[Module, ...]) -> None:
@@ -128,10 +107,14 @@ def _openapi(resources: tuple[Any, ...]) -> OpenAPIConfig:
     )
 
 
-def _migrations(settings: Settings) -> SQLAlchemyAsyncConfig:
-    return SQLAlchemyAsyncConfig(
+def _migrations(settings: Settings) -> SQLAlchemyInitPlugin:
+    """Gives the command line its `database` commands; the running app has sessions of its own (core.services)."""
+    config = SQLAlchemyAsyncConfig(
         connection_string=sqlalchemy_url(settings.database_url or "postgresql://localhost/atrium"),
         alembic_config=AlembicAsyncConfig(
             script_location=str(folder() / "migrations"), version_table_name=VERSION_TABLE, compare_type=True
         ),
     )
+    plugin = SQLAlchemyInitPlugin(config)
+    plugin.on_app_init = lambda app_config: app_config  # type: ignore[method-assign]
+    return plugin

@@ -91,7 +91,8 @@ def _load(path: Path) -> ModuleType:
 
 def run(act: Callable[["Runtime"], Awaitable[Result]]) -> Result:
     """Run a command's coroutine with a runtime like that of the API."""
-    from atrium.app import open_runtime
+    from atrium.app import MODULES
+    from atrium.core.modules import open_runtime
     from atrium.environment import load_settings
 
     settings = load_settings()
@@ -99,7 +100,7 @@ def run(act: Callable[["Runtime"], Awaitable[Result]]) -> Result:
         raise click.ClickException("No servers: set DATABASE_URL and REDIS_URL, or run `atrium up` in this folder.")
 
     async def inside() -> Result:
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings, MODULES) as runtime:
             return await act(runtime)
 
     return asyncio.run(inside())
@@ -128,7 +129,7 @@ def _dispatch(arguments: list[str]) -> None:
     from atrium.core.identity.commands import users
 
     for command in (up, doctor, demo, users):
-        litestar_group.add_command(command)
+        litestar_group.add_command(command)  # type: ignore[arg-type]
     litestar_group(arguments, prog_name="atrium")
 
 

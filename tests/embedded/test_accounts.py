@@ -69,9 +69,7 @@ def test_root_hands_the_servers_to_an_account_that_owns_nothing_else(servers: em
     data = servers.folder / "pg18"
 
     for pid in (servers.postgres_pid, servers.valkey_pid):
-        running_as = subprocess.run(
-            ["ps", "-o", "uid=", "-p", str(pid)], capture_output=True, text=True, check=True
-        )
+        running_as = subprocess.run(["ps", "-o", "uid=", "-p", str(pid)], capture_output=True, text=True, check=True)
         assert int(running_as.stdout) == data.stat().st_uid != 0
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 

@@ -25,9 +25,7 @@ def port_of(url: str) -> int:
     return urlsplit(url).port or 0
 
 
-def test_a_first_start_gives_a_database_and_a_valkey(
-    servers: embedded.Embedded, query: Callable[..., object]
-) -> None:
+def test_a_first_start_gives_a_database_and_a_valkey(servers: embedded.Embedded, query: Callable[..., object]) -> None:
     urls = servers.urls
 
     assert urls.started
@@ -37,18 +35,15 @@ def test_a_first_start_gives_a_database_and_a_valkey(
         assert connection.config_get("appendonly") == {"appendonly": "yes"}
 
 
-def test_what_was_promised_survives_a_power_cut(
-    servers: embedded.Embedded, query: Callable[..., object]
-) -> None:
+def test_what_was_promised_survives_a_power_cut(servers: embedded.Embedded, query: Callable[..., object]) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert query(servers.urls.database_url, f"SHOW {setting}") == "on"
 
 
-def test_nobody_gets_in_without_the_password(
-    servers: embedded.Embedded, query: Callable[..., object]
-) -> None:
+def test_nobody_gets_in_without_the_password(servers: embedded.Embedded, query: Callable[..., object]) -> None:
     urls = servers.urls
-    assert urls.database_url and urls.redis_url
+    assert urls.database_url
+    assert urls.redis_url
 
     with pytest.raises(asyncpg.InvalidPasswordError):
         query(urls.database_url.replace("atrium:", "atrium:not"), "SELECT 1")
@@ -98,9 +93,7 @@ def test_starters_at_the_same_moment_share_one_server(place: Path) -> None:
     assert len({urls.database_url for urls in found}) == 1
 
 
-def test_folders_do_not_know_each_other(
-    servers: embedded.Embedded, folder: Path, query: Callable[..., object]
-) -> None:
+def test_folders_do_not_know_each_other(servers: embedded.Embedded, folder: Path, query: Callable[..., object]) -> None:
     with embedded.start(folder) as other:
         query(servers.urls.database_url, "CREATE TABLE only_here ()")
 
@@ -142,9 +135,7 @@ def test_a_killed_postgres_is_revived_with_its_data(
     assert running.database_url == urls.database_url
 
 
-def test_a_killed_valkey_is_revived_with_its_data(
-    servers: embedded.Embedded, eventually: Callable[..., None]
-) -> None:
+def test_a_killed_valkey_is_revived_with_its_data(servers: embedded.Embedded, eventually: Callable[..., None]) -> None:
     urls, pid = servers.urls, servers.valkey_pid
     assert pid
     with valkey(urls) as connection:
@@ -208,25 +199,23 @@ def test_a_killed_watchdog_is_replaced(servers: embedded.Embedded, eventually: C
     eventually(lambda: servers.check() == [] and servers._watchdog.pid not in (None, killed))
 
 
-def test_a_port_that_was_taken_meanwhile_is_left_to_its_new_owner(
-    folder: Path, query: Callable[..., object]
-) -> None:
+def test_a_port_that_was_taken_meanwhile_is_left_to_its_new_owner(folder: Path, query: Callable[..., object]) -> None:
     with embedded.start(folder, valkey=False) as first:
         before = first.urls.database_url
         query(before, "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
     assert before
 
-    with socket.create_server(("127.0.0.1", port_of(before))):
-        with embedded.start(folder, valkey=False) as moved:
-            assert moved.urls.database_url != before
-            assert query(moved.urls.database_url, "SELECT answer FROM kept") == 42
+    with socket.create_server(("127.0.0.1", port_of(before))), embedded.start(folder, valkey=False) as moved:
+        assert moved.urls.database_url != before
+        assert query(moved.urls.database_url, "SELECT answer FROM kept") == 42
 
 
 def test_a_server_that_cannot_have_its_port_back_says_so(
     servers: embedded.Embedded, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:
     monkeypatch.setattr(server, "RETRY_FOR", 0.2)
-    assert servers.urls.database_url and servers.postgres_pid
+    assert servers.urls.database_url
+    assert servers.postgres_pid
     port = port_of(servers.urls.database_url)
     os.kill(servers.postgres_pid, 9)
     eventually(lambda: servers.check() == ["postgres"])
@@ -251,9 +240,7 @@ def test_a_lost_state_costs_the_password_and_not_the_data(folder: Path, query: C
 def test_the_pid_of_a_stranger_in_the_data_does_no_harm(folder: Path, query: Callable[..., object]) -> None:
     with embedded.start(folder, valkey=False):
         pass
-    (folder / "pg18/postmaster.pid").write_text(
-        f"{os.getpid()}\n{folder}/pg18\n0\n5432\n\n127.0.0.1\n\nready\n"
-    )
+    (folder / "pg18/postmaster.pid").write_text(f"{os.getpid()}\n{folder}/pg18\n0\n5432\n\n127.0.0.1\n\nready\n")
 
     begin = time.monotonic()
     with embedded.start(folder, valkey=False) as again:

@@ -61,15 +61,11 @@ class Up:
     @property
     def family(self) -> dict[int, str]:
         """The commands of all processes that this supervisor began, however they are related by now."""
-        listing = subprocess.run(
-            ["ps", "-axwwo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
-        )
+        listing = subprocess.run(["ps", "-axwwo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True)
         found = {}
         for line in listing.stdout.splitlines():
             pid, parent, state, command = line.split(maxsplit=3)
-            ours = (
-                int(parent) == self.process.pid or str(self.folder) in command or str(self.notes) in command
-            )
+            ours = int(parent) == self.process.pid or str(self.folder) in command or str(self.notes) in command
             if ours and int(pid) != self.process.pid and not state.startswith("Z"):
                 found[int(pid)] = command
         return found
@@ -160,9 +156,7 @@ def test_a_crashed_child_is_restarted(up: Callable[..., Up], eventually: Callabl
     assert running.child("api") != first
 
 
-def test_a_child_that_never_starts_explains_itself(
-    up: Callable[..., Up], eventually: Callable[..., None]
-) -> None:
+def test_a_child_that_never_starts_explains_itself(up: Callable[..., Up], eventually: Callable[..., None]) -> None:
     running = up(worker="fails", **GIVEN)
 
     eventually(lambda: "worker: has ended 3 times in a row" in running.said)
@@ -188,9 +182,7 @@ def test_killed_servers_come_back_where_they_were(
     assert query(before.database_url, "SELECT 1") == 1
 
 
-def test_a_killed_supervisor_leaves_nothing_behind(
-    up: Callable[..., Up], eventually: Callable[..., None]
-) -> None:
+def test_a_killed_supervisor_leaves_nothing_behind(up: Callable[..., Up], eventually: Callable[..., None]) -> None:
     running = up()
     eventually(lambda: "Begin anew" in running.said)
     family = running.family
@@ -204,9 +196,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(
     assert "database system is shut down" in (running.folder / "log/postgres.log").read_text()
 
 
-def test_a_second_up_says_where_the_first_one_runs(
-    up: Callable[..., Up], eventually: Callable[..., None]
-) -> None:
+def test_a_second_up_says_where_the_first_one_runs(up: Callable[..., Up], eventually: Callable[..., None]) -> None:
     first = up(**GIVEN)
     eventually(lambda: "Begin anew" in first.said)
 
@@ -244,9 +234,7 @@ def test_demo_data_is_loaded_once_per_database_and_again_after_a_reset(
         assert running.noted.count("demo loaded") == loaded
 
 
-def test_a_reset_spares_what_runs_and_what_is_elsewhere(
-    up: Callable[..., Up], eventually: Callable[..., None]
-) -> None:
+def test_a_reset_spares_what_runs_and_what_is_elsewhere(up: Callable[..., Up], eventually: Callable[..., None]) -> None:
     elsewhere = up(reset=True, **GIVEN)
     assert elsewhere.process.wait(timeout=10) == 1
     assert "DATABASE_URL names another server" in elsewhere.said

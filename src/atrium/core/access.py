@@ -42,7 +42,8 @@ class Principal:
         return ADMIN in self.roles
 
     def may(self, permission: str) -> bool:
-        return ADMIN in self.roles or permission in self.permissions
+        """Whether the caller holds the permission; an empty one is everybody's."""
+        return not permission or ADMIN in self.roles or permission in self.permissions
 
     def require(self, permission: str) -> None:
         """403 for a role of the module that lacks the verb; for anybody else the module is not there (404)."""
@@ -60,7 +61,7 @@ class Principal:
 
 def caller(name: str) -> ColumnElement[UUID]:
     """The caller's id as a statement parameter; a caller without that claim compares with NULL, which opens nothing."""
-    return bindparam(CALLER + name, type_=Uuid())
+    return bindparam(CALLER + name, type_=Uuid(), required=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

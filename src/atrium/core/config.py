@@ -125,7 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def _plain(raw: str, kind: Any) -> Any:
     """Lists are written with commas; everything else converts from text by itself."""
     if getattr(kind, "__origin__", None) is tuple:
-        return [part.strip() for part in raw.strip("[]").replace('"', "").split(",") if part.strip()]
+        text = raw.strip()[1:-1].replace('"', "") if raw.lstrip().startswith('["') else raw
+        return [part.strip() for part in text.split(",") if part.strip()]
     return raw
 
 

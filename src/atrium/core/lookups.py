@@ -47,6 +47,14 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A phrase found in a text: what it filled in, and how much of the text it accounts for by itself."""
+
+    parameters: Mapping[str, str]
+    weight: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     name: str
     description: str
@@ -57,11 +65,19 @@ class Lookup:
     example: str = ""
 
     def match(self, text: str) -> Mapping[str, str] | None:
-        """The parameters that one of the phrases finds in the text, or None."""
-        for phrase in self.phrases:
-            if found := phrase.search(text):
-                return {name: value.strip() for name, value in found.groupdict().items() if value}
-        return None
+        """The parameters that the most specific phrase finds in the text, or None."""
+        found = self.hit(text)
+        return found.parameters if found else None
+
+    def hit(self, text: str) -> Hit | None:
+        """The most specific phrase: the one with the most text of its own, then the one that fills more parameters."""
+        hits = [_hit(found) for phrase in self.phrases if (found := phrase.search(text))]
+        return max(hits, key=lambda hit: hit.weight, default=None)
+
+
+def _hit(found: "re.Match[str]") -> Hit:
+    filled = {name: value.strip() for name, value in found.groupdict().items() if value and value.strip()}
+    return Hit(filled, (len(found[0]) - sum(map(len, filled.values())), len(filled)))
 
 
 def phrases(*patterns: str) -> tuple[re.Pattern[str], ...]:

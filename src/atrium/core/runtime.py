@@ -1,9 +1,10 @@
 """What one process holds while it runs: settings, database, Redis, and who verifies tokens. Nothing else is global."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
+from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -26,6 +27,7 @@ class Runtime:
     database: Database
     redis: Redis
     authenticator: Authenticator | None = None
+    principals: Callable[[UUID], Awaitable[Principal]] | None = None
     draining: bool = False
     parts: dict[str, Any] = field(default_factory=dict)
     """Objects that a feature opens for the life of the process (the socket hub, the queue), by feature name."""
@@ -45,6 +47,12 @@ class Runtime:
                 yield cls(settings, database, redis)
             finally:
                 await redis.aclose()
+
+    async def principal_for(self, user_id: UUID) -> Principal:
+        """A user as a caller with the roles of this moment, for what has no token; raises NotFound."""
+        if self.principals is None:
+            raise LookupError("nobody tells who is who in this process")
+        return await self.principals(user_id)
 
     def key(self, *parts: str) -> str:
         """A Redis key of ours; the prefix keeps installations and test processes apart."""

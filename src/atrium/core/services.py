@@ -22,13 +22,13 @@ import msgspec
 import structlog
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from advanced_alchemy.service import SQLAlchemyAsyncRepositoryService
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from atrium.core.access import CALLER, Principal, policy_of
+from atrium.core.access import CALLER, Policy, Principal, policy_of
 from atrium.core.db.entity import Entity
-from atrium.core.errors import NotFound
+from atrium.core.errors import AtriumError, Forbidden, NotFound
 from atrium.core.runtime import Runtime
 
 log = structlog.get_logger()
@@ -165,8 +165,14 @@ class Service(SQLAlchemyAsyncRepositoryService[ModelT, Any], Generic[ModelT]):
             statement = statement.where(self.model.__table__.c.deleted_at.is_(None))
         found = await self.work.session.scalar(statement, caller_values(statement, self.work.principal))
         if found is None:
-            raise NotFound
+            raise await self._refusal(row_id, policy)
         return found  # type: ignore[return-value]
+
+    async def _refusal(self, row_id: UUID, policy: Policy) -> AtriumError:
+        rows = policy.rows(policy.kind(self.work.principal))
+        statement = select(self.model.id).where(self.model.id == row_id, true() if rows is None else rows)
+        seen = await self.work.session.scalar(statement, caller_values(statement, self.work.principal))
+        return NotFound() if seen is None else Forbidden("You may read this record but not change it.")
 
 
 def caller_values(statement: Any, principal: Principal) -> dict[str, Any]:

@@ -46,9 +46,7 @@ def _first(name: str, variable: str, url: str, candidates: Iterator[Path], accou
         if program := _usable(path, account):
             return program
     if forced := os.environ.get(variable):
-        raise EmbeddedError(
-            f"{variable} names {forced}, where the account {account.name} finds no {name} to run."
-        )
+        raise EmbeddedError(f"{variable} names {forced}, where the account {account.name} finds no {name} to run.")
     raise EmbeddedError(
         f"There is no {name} for this platform: no wheel of it is installed and fits, and there is no other. "
         f"Install {name} and name its program in {variable}, or name a server in {url}."

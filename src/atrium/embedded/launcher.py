@@ -117,9 +117,7 @@ class Embedded:
             if found := find_running(self.folder):
                 return self._attach(found)
             if time.monotonic() > deadline:
-                raise EmbeddedError(
-                    f"Another process has been starting the servers of {self.folder} for too long."
-                )
+                raise EmbeddedError(f"Another process has been starting the servers of {self.folder} for too long.")
         try:
             self._launch()
         except OSError as error:

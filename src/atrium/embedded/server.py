@@ -84,9 +84,7 @@ class Server(ABC):
         while not self._becomes_ready(say):
             reason = "\n".join(logs.last_lines(self.log, since=self._log_begin))
             port_taken = "address already in use" in reason.lower()
-            if time.monotonic() > retry_until or not (
-                port_taken or any(text in reason for text in self.passing)
-            ):
+            if time.monotonic() > retry_until or not (port_taken or any(text in reason for text in self.passing)):
                 raise EmbeddedError(self._failure(reason, port_taken=port_taken))
             if port_taken and may_move:
                 self.state.port = self._free_port()

@@ -111,9 +111,7 @@ class Child:
             text = file.read(100_000)
         complete = text[: text.rfind(b"\n") + 1]
         self._read_to += len(complete)
-        serious = [
-            line for raw in complete.decode(errors="replace").splitlines() if (line := serious_line(raw))
-        ]
+        serious = [line for raw in complete.decode(errors="replace").splitlines() if (line := serious_line(raw))]
         for line in serious[:SHOWN_PER_TICK]:
             say(f"  {self.name}: {line}")
         if len(serious) > SHOWN_PER_TICK:

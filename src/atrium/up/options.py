@@ -26,7 +26,7 @@ class Options:
 
 
 def _migrate(database_url: str) -> None:
-    from atrium.core.db.migrations import upgrade  # noqa: PLC0415  a second of imports that `--reset` need not pay
+    from atrium.core.db.migrations import upgrade
 
     upgrade(database_url)
 

@@ -23,9 +23,7 @@ class Signals:
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if (
-                number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
-            ):  # nohup ignores it
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
                 signal.signal(number, self._receive)
 
     @contextmanager

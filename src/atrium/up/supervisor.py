@@ -37,7 +37,7 @@ def up(options: Options, program: Program | None = None, environ: Mapping[str, s
     """Run until a signal asks to stop; the answer is the exit code. Call it from the main thread."""
     given = os.environ if environ is None else environ
     supervisor = Supervisor(
-        options, program or Program(), {**read_env_file(Path(".env")), **_not_empty(given)}
+        options, program or Program(), {**_not_empty(read_env_file(Path(".env"))), **_not_empty(given)}
     )
     try:
         return supervisor.run()
@@ -104,9 +104,7 @@ class Supervisor:
             return
         other = next((number for number in range(port + 1, port + 100) if ports.is_free(number, host)), None)
         hint = f" Choose another one, for instance: atrium up --port {other}" if other else ""
-        raise CannotStart(
-            f"Port {port} on {host} cannot be had: another program uses it, or it is not allowed.{hint}"
-        )
+        raise CannotStart(f"Port {port} on {host} cannot be had: another program uses it, or it is not allowed.{hint}")
 
     def _reset(self) -> None:
         for variable in ("DATABASE_URL", "REDIS_URL"):
@@ -115,9 +113,7 @@ class Supervisor:
                     f"--reset deletes only the data of {self.folder}, but {variable} names another server."
                 )
         if embedded.is_in_use(self.folder):
-            raise CannotStart(
-                f"--reset cannot delete what is in use: the servers of {self.folder} are running."
-            )
+            raise CannotStart(f"--reset cannot delete what is in use: the servers of {self.folder} are running.")
         embedded.erase(self.folder)
         (self.folder / "demo").unlink(missing_ok=True)
         say(f"The data in {self.folder} was deleted.")
@@ -160,9 +156,7 @@ class Supervisor:
             except Exception as error:
                 log = self.folder / "log" / "migrate.log"
                 log.write_text(traceback.format_exc())
-                raise CannotStart(
-                    f"The migrations failed, see {log}:\n{type(error).__name__}: {error}"
-                ) from error
+                raise CannotStart(f"The migrations failed, see {log}:\n{type(error).__name__}: {error}") from error
 
     def _load_demo(self) -> None:
         if not self.options.demo:
@@ -181,9 +175,7 @@ class Supervisor:
             marker.write_text(loaded)
 
     def _demo_stamp(self) -> str | None:
-        return (
-            f"{version('atrium')} {self.servers.cluster}" if self.servers and self.servers.cluster else None
-        )
+        return f"{version('atrium')} {self.servers.cluster}" if self.servers and self.servers.cluster else None
 
     def _run_demo(self) -> bool:
         demo = Child("demo", self.program.demo, self.folder / "log" / "demo.log", self.watchdog)
@@ -231,7 +223,7 @@ class Supervisor:
             connection.request("GET", self.program.health)
             answer = connection.getresponse()
             body = answer.read(300).decode(errors="replace")
-            return str(answer.status) if answer.status == 200 else f"{answer.status} {body}"  # noqa: PLR2004
+            return str(answer.status) if answer.status == 200 else f"{answer.status} {body}"
         except (OSError, http.client.HTTPException) as error:
             return str(error)
         finally:

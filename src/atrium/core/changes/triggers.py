@@ -25,7 +25,7 @@ COLUMNS = (
 
 DIFFERENCE = """
     IF new.{name} IS DISTINCT FROM old.{name} THEN
-        diff := diff || jsonb_build_object('{name}', jsonb_build_array(old.{name}, new.{name}));
+        _diff := _diff || jsonb_build_object('{name}', jsonb_build_array(old.{name}, new.{name}));
     END IF;"""
 
 
@@ -76,8 +76,8 @@ def _change_function(table: Table, name: str) -> str:
     return f"""
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    context jsonb := {CONTEXT};
-    diff jsonb := '{{}}';
+    _context jsonb := {CONTEXT};
+    _diff jsonb := '{{}}';
 BEGIN
     IF tg_op = 'DELETE' THEN
         INSERT INTO core.changes ({COLUMNS}) VALUES ({
@@ -86,7 +86,7 @@ BEGIN
         RETURN NULL;
     END IF;
 {differing}
-    IF diff = '{{}}' THEN
+    IF _diff = '{{}}' THEN
         RETURN NULL;
     END IF;
     INSERT INTO core.changes ({COLUMNS}) VALUES ({
@@ -94,7 +94,7 @@ BEGIN
             table,
             "new",
             "update",
-            f"{kept} || diff" if scope else "diff",
+            f"{kept} || _diff" if scope else "_diff",
             status.format("old") if moved else "NULL",
             status.format("new") if moved else "NULL",
         )
@@ -114,7 +114,7 @@ def _insert_function(table: Table, name: str) -> str:
     return f"""
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    context jsonb := {CONTEXT};
+    _context jsonb := {CONTEXT};
 BEGIN
     INSERT INTO core.changes ({COLUMNS}) SELECT {values} FROM made;
     RETURN NULL;
@@ -128,20 +128,20 @@ def _values(table: Table, row: str, action: str, changes: str, origin: str, to: 
     return ", ".join(
         (
             "core.uuid7()",
-            "(context->>'user')::uuid",
-            "context->>'role'",
+            "(_context->>'user')::uuid",
+            "_context->>'role'",
             f"'{table.schema}'",
-            f"coalesce(context->>'action', '{action}')",
+            f"coalesce(_context->>'action', '{action}')",
             f"'{table.schema}.{table.name}'",
             f"{row}.id",
             client,
             origin,
             to,
-            "context->>'reason'",
+            "_context->>'reason'",
             changes,
             version,
-            "context->>'request'",
-            "(context->>'ip')::inet",
+            "_context->>'request'",
+            "(_context->>'ip')::inet",
         )
     )
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, Uuid, text
 from sqlalchemy.orm import MappedColumn, mapped_column
 
 
@@ -77,8 +77,8 @@ def field(
     parts: list[Any] = list(args)
     if length is not None:
         parts.insert(0, String(length))
-    elif type_ is not None:
-        parts.insert(0, type_)
+    elif type_ is not None or references:
+        parts.insert(0, type_ or Uuid())
     if references:
         parts.append(ForeignKey(references, ondelete=on_delete))
     info: dict[str, Any] = {"mark": mark, "scope": scope, "choices": tuple(choices)}

@@ -54,6 +54,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         pool_size=settings.database_pool_size,
         max_overflow=4,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args=arguments,
     )
 

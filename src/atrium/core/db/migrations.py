@@ -17,6 +17,7 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import DispatchPriority
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -84,6 +85,9 @@ class CreateRoutine(MigrateOperation):
     def create_routine(cls, operations: Operations, sql: str, drop: str) -> None:
         operations.invoke(cls(sql, drop))
 
+    def to_diff_tuple(self) -> tuple[str, str]:
+        return ("create_routine", self.sql)
+
     def reverse(self) -> "DropRoutine":
         return DropRoutine(self.sql, self.drop)
 
@@ -96,6 +100,9 @@ class DropRoutine(MigrateOperation):
     @classmethod
     def drop_routine(cls, operations: Operations, sql: str, drop: str) -> None:
         operations.invoke(cls(sql, drop))
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        return ("drop_routine", self.drop)
 
     def reverse(self) -> CreateRoutine:
         return CreateRoutine(self.sql, self.drop)
@@ -111,13 +118,14 @@ def _render_drop(_context: AutogenContext, operation: DropRoutine) -> str:
     return f'op.execute("{operation.drop}")'
 
 
-@comparators.dispatch_for("schema")
+@comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare_routines(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas: Any) -> None:
     connection = context.connection
     if connection is None:
         return
     functions = {
-        (row.schema, row.name): row.body for row in connection.execute(text(FUNCTIONS), {"schemas": list(SCHEMAS)})
+        (row.schema, row.name): _plain(row.body)
+        for row in connection.execute(text(FUNCTIONS), {"schemas": list(SCHEMAS)})
     }
     triggers = {
         (row.schema, row.table_name, row.name) for row in connection.execute(text(TRIGGERS), {"schemas": list(SCHEMAS)})
@@ -127,10 +135,15 @@ def _compare_routines(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas
         if routine.table:
             missing = (routine.schema, routine.table, routine.name) not in triggers
         else:
-            missing = functions.get((routine.schema, routine.name)) != routine.body
+            missing = functions.get((routine.schema, routine.name)) != _plain(routine.body)
         if missing:
             upgrade_ops.ops.append(CreateRoutine(routine.sql, routine.drop))
     _drop_superfluous(upgrade_ops, declared, functions, triggers)
+
+
+def _plain(body: str) -> str:
+    """A function's source, however a migration indents it."""
+    return " ".join(body.split())
 
 
 def _drop_superfluous(

@@ -32,7 +32,8 @@ class Shape:
     where: Group = Group("and", ())
     order: tuple[Order, ...] = ()
     fields: tuple[str, ...] = ()
-    search: bool = False
+    search: int = 0
+    """How many words; each is a parameter of its own, so that an index can serve it."""
     cursor: bool = False
     total: bool = True
 

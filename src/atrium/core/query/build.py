@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Text, all_, and_, any_, bindparam, not_, or_, true, tuple_
+from sqlalchemy import ColumnElement, String, Text, and_, any_, bindparam, not_, or_, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from atrium.core.query.ast import Condition, Group, Order
@@ -79,10 +79,9 @@ def condition(asked: Condition, columns: Columns) -> ColumnElement[bool]:
     raise AssertionError(asked.operator)
 
 
-def search(text: ColumnElement[str], place: int) -> ColumnElement[bool]:
-    """Every word somewhere in the text, whatever the case; a trigram index on the same expression carries it."""
-    patterns = bindparam(parameter(place), type_=ARRAY(Text()))
-    return text.op("ILIKE", is_comparison=True)(all_(patterns))
+def search(text: ColumnElement[str], places: range) -> ColumnElement[bool]:
+    """Every word somewhere in the text, whatever the case; a trigram index on the same expression carries each."""
+    return and_(*(text.ilike(bindparam(parameter(place), type_=Text())) for place in places))
 
 
 def order_by(order: tuple[Order, ...], columns: Columns) -> list[ColumnElement[Any]]:

@@ -188,10 +188,10 @@ def parse(query_string: str, words: Vocabulary) -> Query:
         where=Group("and", tuple(reader.conditions)),
         order=_order(given, words),
         fields=_fields(given, words),
-        search=bool(search),
+        search=len(search),
         total=_count(given),
     )
-    values = (*reader.values, [f"%{escape_like(word)}%" for word in search]) if search else tuple(reader.values)
+    values = (*reader.values, *(f"%{escape_like(word)}%" for word in search))
     return _paged(given, words, Query(shape, values, limit=_limit(given, words)))
 
 

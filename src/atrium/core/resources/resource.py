@@ -219,7 +219,13 @@ class Resource:
         compiled = self.statements.get(
             ("page", shape, kind, nulls, within),
             lambda: reads.page(
-                self.guarded, shape, kind, search=self._search, values=len(query.values) - 1, nulls=nulls, within=within
+                self.guarded,
+                shape,
+                kind,
+                search=self._search,
+                values=len(query.values) - shape.search,
+                nulls=nulls,
+                within=within,
             ),
         )
         values = build.bind_values(shape.where, query.values) | {"limit": query.limit, "offset": query.offset}

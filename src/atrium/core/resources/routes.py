@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from atrium.core.changes.history import history_page
 from atrium.core.errors import Invalid
-from atrium.core.http.requests import caller_of, row_id, runtime_of
+from atrium.core.http.requests import caller_of, require_json, row_id, runtime_of
 from atrium.core.resources.openapi import operation
 from atrium.core.resources.resource import PARAMETERS, Record, Resource
 
@@ -49,7 +49,7 @@ def _under(resource: Resource, path: str, *, main: bool) -> Iterator[HTTPRouteHa
 
     async def create_record(request: AnyRequest) -> Response[bytes]:
         within = _within(request)
-        record = await resource.make(runtime_of(request), caller_of(request), await request.body(), within)
+        record = await resource.make(runtime_of(request), caller_of(request), await _body(request), within)
         location = f"{_filled(path, within)}/{record.id}"
         return _answer(record, status=201, headers={"Location": location})
 
@@ -64,7 +64,7 @@ def _under(resource: Resource, path: str, *, main: bool) -> Iterator[HTTPRouteHa
             runtime_of(request),
             caller_of(request),
             _id(request),
-            await request.body(),
+            await _body(request),
             if_match=_if_match(request),
             within=_within(request),
         )
@@ -101,6 +101,11 @@ def _under(resource: Resource, path: str, *, main: bool) -> Iterator[HTTPRouteHa
 
 def _query(request: AnyRequest) -> str:
     return request.scope["query_string"].decode("latin-1")
+
+
+async def _body(request: AnyRequest) -> bytes:
+    require_json(request)
+    return await request.body()
 
 
 def _id(request: AnyRequest) -> UUID:

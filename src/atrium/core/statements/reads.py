@@ -28,12 +28,12 @@ def page(
 ) -> Select[*tuple[Any, ...]]:
     """Columns: total (or NULL), items (bytes, without brackets), count of rows, and one array per sort key.
 
-    `values` is the number of the search parameter; `nulls` says which cursor values are null.
+    `values` is the number of the first search parameter; `nulls` says which cursor values are null.
     """
     table, columns = guarded.table, dict(guarded.table.c)
     matching = [*guarded.readable(kind), *guarded.within(within), build.where(shape.where, columns)]
     if shape.search:
-        matching.append(build.search(search, values) if search is not None else false())
+        matching.append(build.search(search, range(values, values + shape.search)) if search is not None else false())
     chosen = select(table).where(*matching).order_by(*build.order_by(shape.order, columns))
     chosen = chosen.limit(bindparam("limit", type_=BigInteger()))
     if shape.cursor:
