@@ -80,7 +80,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "module IN ('platform', 'wealth', 'marketplace', 'crm', 'insights', 'assessments')",
+            "module = ANY ('{platform,wealth,marketplace,crm,insights,assessments}'::text[])",
             name=op.f("ck_roles_module"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roles")),
@@ -177,11 +177,11 @@ def upgrade() -> None:
             name=op.f("ck_background_tasks_finished"),
         ),
         sa.CheckConstraint(
-            "kind IN ('growth_scan', 'batch_email', 'report', 'rebalance', 'corporate_action', 'billing_run', 'valuation', 'simulation', 'import', 'export', 'price_refresh', 'surveillance', 'generate_matches', 'whatsapp_batch', 'finance_load', 'scan_upload', 'score_assessment', 'report_export', 'maintenance')",
+            "kind = ANY ('{growth_scan,batch_email,report,rebalance,corporate_action,billing_run,valuation,simulation,import,export,price_refresh,surveillance,generate_matches,whatsapp_batch,finance_load,scan_upload,score_assessment,report_export,maintenance}'::text[])",
             name=op.f("ck_background_tasks_kind"),
         ),
         sa.CheckConstraint(
-            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')",
+            "status = ANY ('{queued,running,succeeded,failed,cancelled}'::text[])",
             name=op.f("ck_background_tasks_status"),
         ),
         sa.CheckConstraint("attempts <= max_attempts", name=op.f("ck_background_tasks_bounded_attempts")),
@@ -231,13 +231,13 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("channel IN ('in_app', 'email', 'push')", name=op.f("ck_notifications_channel")),
+        sa.CheckConstraint("channel = ANY ('{in_app,email,push}'::text[])", name=op.f("ck_notifications_channel")),
         sa.CheckConstraint(
-            "kind IN ('order', 'transfer', 'kyc', 'compliance', 'corporate_action', 'goal', 'task', 'campaign', 'lead', 'insight', 'chat', 'billing', 'request', 'quote', 'booking', 'review', 'dispute', 'match', 'message', 'assessment', 'system')",
+            "kind = ANY ('{order,transfer,kyc,compliance,corporate_action,goal,task,campaign,lead,insight,chat,billing,request,quote,booking,review,dispute,match,message,assessment,system}'::text[])",
             name=op.f("ck_notifications_kind"),
         ),
         sa.CheckConstraint(
-            "severity IN ('info', 'success', 'warning', 'critical')", name=op.f("ck_notifications_severity")
+            "severity = ANY ('{info,success,warning,critical}'::text[])", name=op.f("ck_notifications_severity")
         ),
         sa.CheckConstraint("(entity_type IS NULL) = (entity_id IS NULL)", name=op.f("ck_notifications_entity")),
         sa.ForeignKeyConstraint(
@@ -279,7 +279,7 @@ def upgrade() -> None:
             "expires_at IS NOT NULL OR purpose = 'mfa_recovery'", name=op.f("ck_one_time_tokens_expiry")
         ),
         sa.CheckConstraint(
-            "purpose IN ('verify_email', 'reset_password', 'change_email', 'invite', 'mfa_challenge', 'mfa_recovery')",
+            "purpose = ANY ('{verify_email,reset_password,change_email,invite,mfa_challenge,mfa_recovery}'::text[])",
             name=op.f("ck_one_time_tokens_purpose"),
         ),
         sa.CheckConstraint("user_id IS NOT NULL OR purpose = 'invite'", name=op.f("ck_one_time_tokens_owner")),
@@ -320,8 +320,10 @@ def upgrade() -> None:
         sa.Column("dedupe_key", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("channel IN ('email')", name=op.f("ck_outbox_messages_channel")),
-        sa.CheckConstraint("status IN ('queued', 'sending', 'sent', 'failed')", name=op.f("ck_outbox_messages_status")),
+        sa.CheckConstraint("channel = ANY ('{email}'::text[])", name=op.f("ck_outbox_messages_channel")),
+        sa.CheckConstraint(
+            "status = ANY ('{queued,sending,sent,failed}'::text[])", name=op.f("ck_outbox_messages_status")
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["core.users.id"], name=op.f("fk_outbox_messages_user_id"), ondelete="SET NULL"
         ),

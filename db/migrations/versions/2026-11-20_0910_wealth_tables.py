@@ -81,7 +81,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_advisors_currency_pattern")),
-        sa.CheckConstraint("status IN ('active', 'on_leave', 'terminated')", name=op.f("ck_advisors_status")),
+        sa.CheckConstraint("status = ANY ('{active,on_leave,terminated}'::text[])", name=op.f("ck_advisors_status")),
         sa.CheckConstraint("order_limit > 0", name=op.f("ck_advisors_order_limit_range")),
         sa.CheckConstraint(
             "terminated_on IS NULL OR hired_on IS NULL OR terminated_on >= hired_on",
@@ -113,9 +113,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "service_tier IN ('platinum', 'gold', 'silver', 'bronze')", name=op.f("ck_households_service_tier")
+            "service_tier = ANY ('{platinum,gold,silver,bronze}'::text[])", name=op.f("ck_households_service_tier")
         ),
-        sa.CheckConstraint("status IN ('active', 'inactive', 'closed')", name=op.f("ck_households_status")),
+        sa.CheckConstraint("status = ANY ('{active,inactive,closed}'::text[])", name=op.f("ck_households_status")),
         sa.ForeignKeyConstraint(
             ["advisor_id"], ["wealth.advisors.id"], name=op.f("fk_households_advisor_id"), ondelete="RESTRICT"
         ),
@@ -201,46 +201,52 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_clients_currency_pattern")),
         sa.CheckConstraint(
-            "employment_status IN ('employed', 'self_employed', 'retired', 'student', 'unemployed', 'homemaker')",
+            "employment_status = ANY ('{employed,self_employed,retired,student,unemployed,homemaker}'::text[])",
             name=op.f("ck_clients_employment_status"),
         ),
         sa.CheckConstraint(
-            "investment_experience IN ('none', 'limited', 'good', 'extensive')",
+            "investment_experience = ANY ('{none,limited,good,extensive}'::text[])",
             name=op.f("ck_clients_investment_experience"),
         ),
         sa.CheckConstraint(
-            "investment_objective IN ('preservation', 'income', 'balanced', 'growth', 'speculation')",
+            "investment_objective = ANY ('{preservation,income,balanced,growth,speculation}'::text[])",
             name=op.f("ck_clients_investment_objective"),
         ),
-        sa.CheckConstraint("kyc_risk_rating IN ('low', 'medium', 'high')", name=op.f("ck_clients_kyc_risk_rating")),
         sa.CheckConstraint(
-            "kyc_status IN ('not_started', 'in_progress', 'approved', 'expired', 'rejected')",
+            "kyc_risk_rating = ANY ('{low,medium,high}'::text[])", name=op.f("ck_clients_kyc_risk_rating")
+        ),
+        sa.CheckConstraint(
+            "kyc_status = ANY ('{not_started,in_progress,approved,expired,rejected}'::text[])",
             name=op.f("ck_clients_kyc_status"),
         ),
-        sa.CheckConstraint("liquidity_need IN ('low', 'medium', 'high')", name=op.f("ck_clients_liquidity_need")),
         sa.CheckConstraint(
-            "marital_status IN ('single', 'married', 'partnered', 'divorced', 'widowed')",
+            "liquidity_need = ANY ('{low,medium,high}'::text[])", name=op.f("ck_clients_liquidity_need")
+        ),
+        sa.CheckConstraint(
+            "marital_status = ANY ('{single,married,partnered,divorced,widowed}'::text[])",
             name=op.f("ck_clients_marital_status"),
         ),
         sa.CheckConstraint(
-            "preferred_channel IN ('email', 'phone', 'sms', 'post', 'portal')",
+            "preferred_channel = ANY ('{email,phone,sms,post,portal}'::text[])",
             name=op.f("ck_clients_preferred_channel"),
         ),
         sa.CheckConstraint(
-            "risk_profile IN ('conservative', 'moderately_conservative', 'moderate', 'moderately_aggressive', 'aggressive')",
+            "risk_profile = ANY ('{conservative,moderately_conservative,moderate,moderately_aggressive,aggressive}'::text[])",
             name=op.f("ck_clients_risk_profile"),
         ),
         sa.CheckConstraint(
-            "risk_profile_source IN ('declared', 'assessed')", name=op.f("ck_clients_risk_profile_source")
-        ),
-        sa.CheckConstraint("segment IN ('mass_affluent', 'affluent', 'hnw', 'uhnw')", name=op.f("ck_clients_segment")),
-        sa.CheckConstraint(
-            "service_tier IN ('platinum', 'gold', 'silver', 'bronze')", name=op.f("ck_clients_service_tier")
+            "risk_profile_source = ANY ('{declared,assessed}'::text[])", name=op.f("ck_clients_risk_profile_source")
         ),
         sa.CheckConstraint(
-            "status IN ('prospect', 'onboarding', 'active', 'inactive', 'closed')", name=op.f("ck_clients_status")
+            "segment = ANY ('{mass_affluent,affluent,hnw,uhnw}'::text[])", name=op.f("ck_clients_segment")
         ),
-        sa.CheckConstraint("type IN ('individual', 'joint', 'trust', 'entity')", name=op.f("ck_clients_type")),
+        sa.CheckConstraint(
+            "service_tier = ANY ('{platinum,gold,silver,bronze}'::text[])", name=op.f("ck_clients_service_tier")
+        ),
+        sa.CheckConstraint(
+            "status = ANY ('{prospect,onboarding,active,inactive,closed}'::text[])", name=op.f("ck_clients_status")
+        ),
+        sa.CheckConstraint("type = ANY ('{individual,joint,trust,entity}'::text[])", name=op.f("ck_clients_type")),
         sa.CheckConstraint("dependents >= 0", name=op.f("ck_clients_dependents_range")),
         sa.CheckConstraint("risk_score >= 0 AND risk_score <= 100", name=op.f("ck_clients_risk_score_range")),
         sa.CheckConstraint("tax_rate_lt >= 0 AND tax_rate_lt <= 1", name=op.f("ck_clients_tax_rate_lt_range")),
@@ -322,7 +328,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('spouse', 'partner', 'child', 'parent', 'sibling', 'beneficiary', 'contingent_beneficiary', 'joint_owner', 'trustee', 'grantor', 'power_of_attorney', 'trusted_contact', 'guardian', 'beneficial_owner', 'authorized_signer', 'referrer', 'accountant', 'attorney')",
+            "kind = ANY ('{spouse,partner,child,parent,sibling,beneficiary,contingent_beneficiary,joint_owner,trustee,grantor,power_of_attorney,trusted_contact,guardian,beneficial_owner,authorized_signer,referrer,accountant,attorney}'::text[])",
             name=op.f("ck_client_relationships_kind"),
         ),
         sa.CheckConstraint(
@@ -388,9 +394,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(scope = 'client') = (client_id IS NOT NULL)", name=op.f("ck_growth_scans_client")),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_growth_scans_currency_pattern")),
-        sa.CheckConstraint("scope IN ('full', 'client', 'rule_subset')", name=op.f("ck_growth_scans_scope")),
+        sa.CheckConstraint("scope = ANY ('{full,client,rule_subset}'::text[])", name=op.f("ck_growth_scans_scope")),
         sa.CheckConstraint(
-            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name=op.f("ck_growth_scans_status")
+            "status = ANY ('{queued,running,completed,failed,cancelled}'::text[])", name=op.f("ck_growth_scans_status")
         ),
         sa.CheckConstraint("clients_scanned >= 0", name=op.f("ck_growth_scans_clients_scanned_range")),
         sa.ForeignKeyConstraint(
@@ -443,11 +449,11 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "category IN ('general', 'meeting', 'call', 'personal', 'planning', 'compliance', 'service')",
+            "category = ANY ('{general,meeting,call,personal,planning,compliance,service}'::text[])",
             name=op.f("ck_notes_category"),
         ),
         sa.CheckConstraint(
-            "visibility IN ('private', 'team', 'compliance', 'client')", name=op.f("ck_notes_visibility")
+            "visibility = ANY ('{private,team,compliance,client}'::text[])", name=op.f("ck_notes_visibility")
         ),
         sa.CheckConstraint("char_length(body) BETWEEN 1 AND 20000", name=op.f("ck_notes_body")),
         sa.CheckConstraint("num_nonnulls(client_id, lead_id) = 1", name=op.f("ck_notes_one_subject")),
@@ -536,20 +542,22 @@ def upgrade() -> None:
             "(order_type IN ('stop', 'stop_limit')) = (stop_price IS NOT NULL)", name=op.f("ck_orders_stop_price")
         ),
         sa.CheckConstraint("(time_in_force = 'gtd') = (expire_on IS NOT NULL)", name=op.f("ck_orders_expire_on")),
-        sa.CheckConstraint("basis IN ('advised', 'unsolicited', 'discretionary')", name=op.f("ck_orders_basis")),
-        sa.CheckConstraint("capacity IN ('agency', 'principal')", name=op.f("ck_orders_capacity")),
-        sa.CheckConstraint("check_outcome IN ('pass', 'warn', 'review', 'fail')", name=op.f("ck_orders_check_outcome")),
+        sa.CheckConstraint("basis = ANY ('{advised,unsolicited,discretionary}'::text[])", name=op.f("ck_orders_basis")),
+        sa.CheckConstraint("capacity = ANY ('{agency,principal}'::text[])", name=op.f("ck_orders_capacity")),
+        sa.CheckConstraint(
+            "check_outcome = ANY ('{pass,warn,review,fail}'::text[])", name=op.f("ck_orders_check_outcome")
+        ),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_orders_currency_pattern")),
         sa.CheckConstraint(
-            "lot_method IN ('fifo', 'lifo', 'hifo', 'average', 'specific')", name=op.f("ck_orders_lot_method")
+            "lot_method = ANY ('{fifo,lifo,hifo,average,specific}'::text[])", name=op.f("ck_orders_lot_method")
         ),
         sa.CheckConstraint(
-            "order_type IN ('market', 'limit', 'stop', 'stop_limit')", name=op.f("ck_orders_order_type")
+            "order_type = ANY ('{market,limit,stop,stop_limit}'::text[])", name=op.f("ck_orders_order_type")
         ),
-        sa.CheckConstraint("side IN ('buy', 'sell')", name=op.f("ck_orders_side")),
+        sa.CheckConstraint("side = ANY ('{buy,sell}'::text[])", name=op.f("ck_orders_side")),
         sa.CheckConstraint("status <> 'filled' OR avg_fill_price IS NOT NULL", name=op.f("ck_orders_fill_price")),
         sa.CheckConstraint(
-            "status IN ('draft', 'pending', 'pending_review', 'approved', 'submitted', 'working', 'partially_filled', 'filled', 'pending_cancel', 'pending_replace', 'cancelled', 'rejected', 'expired')",
+            "status = ANY ('{draft,pending,pending_review,approved,submitted,working,partially_filled,filled,pending_cancel,pending_replace,cancelled,rejected,expired}'::text[])",
             name=op.f("ck_orders_status"),
         ),
         sa.CheckConstraint(
@@ -557,7 +565,7 @@ def upgrade() -> None:
             name=op.f("ck_orders_tradable"),
         ),
         sa.CheckConstraint(
-            "time_in_force IN ('day', 'gtc', 'ioc', 'fok', 'gtd', 'opg', 'cls')", name=op.f("ck_orders_time_in_force")
+            "time_in_force = ANY ('{day,gtc,ioc,fok,gtd,opg,cls}'::text[])", name=op.f("ck_orders_time_in_force")
         ),
         sa.CheckConstraint(
             "filled_quantity >= 0 AND (quantity IS NULL OR filled_quantity <= quantity)", name=op.f("ck_orders_filled")
@@ -654,7 +662,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(status = 'snoozed') = (snoozed_until IS NOT NULL)", name=op.f("ck_opportunities_snoozed")),
         sa.CheckConstraint(
-            "category IN ('growth', 'risk', 'tax', 'service', 'compliance', 'planning')",
+            "category = ANY ('{growth,risk,tax,service,compliance,planning}'::text[])",
             name=op.f("ck_opportunities_category"),
         ),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_opportunities_currency_pattern")),
@@ -662,7 +670,7 @@ def upgrade() -> None:
             "status <> 'dismissed' OR dismissed_reason IS NOT NULL", name=op.f("ck_opportunities_dismissed")
         ),
         sa.CheckConstraint(
-            "status IN ('open', 'in_progress', 'snoozed', 'won', 'dismissed', 'resolved', 'expired')",
+            "status = ANY ('{open,in_progress,snoozed,won,dismissed,resolved,expired}'::text[])",
             name=op.f("ck_opportunities_status"),
         ),
         sa.CheckConstraint("num_nonnulls(client_id, lead_id) = 1", name=op.f("ck_opportunities_one_subject")),

@@ -29,9 +29,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('assistant', 'client_advisor', 'request_thread')", name=op.f("ck_conversations_kind")
+            "kind = ANY ('{assistant,client_advisor,request_thread}'::text[])", name=op.f("ck_conversations_kind")
         ),
-        sa.CheckConstraint("status IN ('active', 'archived')", name=op.f("ck_conversations_status")),
+        sa.CheckConstraint("status = ANY ('{active,archived}'::text[])", name=op.f("ck_conversations_status")),
         sa.CheckConstraint("message_count >= 0", name=op.f("ck_conversations_message_count_range")),
         sa.ForeignKeyConstraint(
             ["user_id"], ["core.users.id"], name=op.f("fk_conversations_user_id"), ondelete="RESTRICT"
@@ -106,9 +106,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("role <> 'tool' OR tool_name IS NOT NULL", name=op.f("ck_messages_tool")),
         sa.CheckConstraint("role <> 'user' OR sender_user_id IS NOT NULL", name=op.f("ck_messages_sender")),
-        sa.CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", name=op.f("ck_messages_role")),
+        sa.CheckConstraint("role = ANY ('{user,assistant,system,tool}'::text[])", name=op.f("ck_messages_role")),
         sa.CheckConstraint(
-            "status IN ('pending', 'streaming', 'complete', 'failed', 'cancelled')", name=op.f("ck_messages_status")
+            "status = ANY ('{pending,streaming,complete,failed,cancelled}'::text[])", name=op.f("ck_messages_status")
         ),
         sa.CheckConstraint("sequence > 0", name=op.f("ck_messages_sequence_range")),
         sa.ForeignKeyConstraint(
@@ -172,6 +172,27 @@ def upgrade() -> None:
             RAISE EXCEPTION 'a finished message is not changed' USING ERRCODE = 'ATR02';
         END IF;
         RETURN new;
+    END $$
+        """
+    )
+    op.execute(
+        r"""
+    CREATE OR REPLACE FUNCTION wealth.require_conversation_client() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        chat uuid;
+    BEGIN
+        IF tg_table_name = 'conversations' THEN
+            chat := new.id;
+        ELSE
+            chat := old.conversation_id;
+        END IF;
+        IF EXISTS (SELECT FROM core.conversations WHERE id = chat AND module = 'wealth' AND kind = 'client_advisor')
+            AND NOT EXISTS (SELECT FROM wealth.client_conversations WHERE conversation_id = chat)
+        THEN
+            RAISE EXCEPTION 'a conversation of client and advisor names its client'
+                USING ERRCODE = '23514', TABLE = 'conversations', CONSTRAINT = 'ck_conversations_client';
+        END IF;
+        RETURN NULL;
     END $$
         """
     )
@@ -291,6 +312,18 @@ def upgrade() -> None:
     )
     op.execute(
         r"""
+    CREATE CONSTRAINT TRIGGER require_client AFTER INSERT OR UPDATE OF kind ON core.conversations
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wealth.require_conversation_client()
+        """
+    )
+    op.execute(
+        r"""
+    CREATE CONSTRAINT TRIGGER require_client AFTER UPDATE OR DELETE ON wealth.client_conversations
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wealth.require_conversation_client()
+        """
+    )
+    op.execute(
+        r"""
     CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON core.conversation_summaries FOR EACH ROW EXECUTE FUNCTION core.refuse_change()
         """
     )
@@ -340,11 +373,14 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER IF EXISTS log_change ON core.conversations")
     op.execute("DROP TRIGGER IF EXISTS refuse_truncate ON core.conversation_summaries")
     op.execute("DROP TRIGGER IF EXISTS refuse_change ON core.conversation_summaries")
+    op.execute("DROP TRIGGER IF EXISTS require_client ON wealth.client_conversations")
+    op.execute("DROP TRIGGER IF EXISTS require_client ON core.conversations")
     op.execute("DROP TRIGGER IF EXISTS keep_finished_message ON core.messages")
     op.execute("DROP FUNCTION IF EXISTS core.log_wealth_client_conversations_insert()")
     op.execute("DROP FUNCTION IF EXISTS core.log_wealth_client_conversations_change()")
     op.execute("DROP FUNCTION IF EXISTS core.log_core_conversations_insert()")
     op.execute("DROP FUNCTION IF EXISTS core.log_core_conversations_change()")
+    op.execute("DROP FUNCTION IF EXISTS wealth.require_conversation_client()")
     op.execute("DROP FUNCTION IF EXISTS core.keep_finished_message()")
     op.drop_index(op.f("ix_client_conversations_client_id"), table_name="client_conversations", schema="wealth")
     op.drop_table("client_conversations", schema="wealth")

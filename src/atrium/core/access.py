@@ -6,7 +6,8 @@ clause: no row. The clauses that apply form the policy's *kind*, a small integer
 kind and
 take the caller's ids as parameters (`caller`).
 
-Administrators see and write everything unless the policy says `administrators=False`.
+Administrators see and write everything unless the policy says `administrators=False`; then their role, which holds
+every permission, opens nothing, and only what is their own as a user does.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -99,8 +100,10 @@ class Policy:
         return Policy(self.clauses + other.clauses, self.administrators and other.administrators)
 
     def kind(self, principal: Principal) -> int:
-        if self.administrators and principal.is_admin:
-            return EVERYTHING
+        if principal.is_admin:
+            if self.administrators:
+                return EVERYTHING
+            principal = replace(principal, roles=principal.roles - {ADMIN}, permissions=frozenset())
         return sum(1 << place for place, clause in enumerate(self.clauses) if clause.applies(principal))
 
     def _of(self, kind: int) -> tuple[Clause, ...]:

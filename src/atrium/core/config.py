@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     database_url: str = ""
     database_pooler: Literal["session", "transaction"] = "session"
-    database_pool_size: Positive = 24
+    database_pool_size: Positive = 8
     database_timeout_seconds: Positive = 30
     redis_url: str = ""
     redis_prefix: str = "atrium"

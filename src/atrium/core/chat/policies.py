@@ -6,32 +6,18 @@ they take part themselves.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from sqlalchemy import and_, or_, select
 
-from atrium.core.access import ADMIN, Clause, Policy, Principal, caller, policy_of, protect, through
+from atrium.core.access import Clause, Policy, caller, policy_of, protect, through
 from atrium.core.chat.models import Conversation, ConversationSummary, Message
 from atrium.core.chat.subjects import ConversationSubject
 
-
-class Confidential(Policy):
-    """A policy in which the role of an administrator, which holds every permission, opens nothing."""
-
-    __slots__ = ()
-
-    def kind(self, principal: Principal) -> int:
-        if principal.is_admin:
-            principal = replace(principal, roles=principal.roles - {ADMIN}, permissions=frozenset())
-        return Policy.kind(self, principal)
-
-
 OWN = Clause(claim="user_id", rows=Conversation.user_id == caller("user_id"), stamps={"user_id": "user_id"})
 
-protect(Conversation, Confidential((OWN,), administrators=False))
+protect(Conversation, Policy((OWN,), administrators=False))
 for part in (Message, ConversationSummary):
-    seen = through(part.conversation_id, Conversation, writes=False)
-    protect(part, Confidential(seen.clauses, administrators=False))
+    protect(part, through(part.conversation_id, Conversation, writes=False))
 
 
 def participants(subject: ConversationSubject) -> tuple[Clause, ...]:
@@ -53,4 +39,4 @@ def conversation_policy(subjects: Iterable[ConversationSubject], modules: Iterab
     overseen = [
         Clause(permission=f"{module}.oversee", rows=Conversation.module == module, writes=False) for module in modules
     ]
-    return Confidential((OWN, *shared, *overseen), administrators=False)
+    return Policy((OWN, *shared, *overseen), administrators=False)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from advanced_alchemy.base import BasicAttributes
-from sqlalchemy import CheckConstraint, Date, DateTime, MetaData, Table, Text, Uuid, text
+from sqlalchemy import Date, DateTime, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -93,5 +93,5 @@ class Versioned:
 
 def _declare_checks(table: Table) -> None:
     for column in table.columns:
-        for suffix, sql in column_checks(column.name, column.info):
-            table.append_constraint(CheckConstraint(sql, name=suffix))
+        for constraint in column_checks(column.name, column.info):
+            table.append_constraint(constraint)

@@ -16,6 +16,7 @@ import uuid_utils
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.exceptions import LitestarException, MethodNotAllowedException
+from litestar.middleware._internal.cors import CORSMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
@@ -61,6 +62,7 @@ class Edge:
         self.metrics = Metrics()
         self.access_log = AccessLog()
         self._app = app
+        self._without_cors = app.app if isinstance(app, CORSMiddleware) else app
         self._litestar = litestar
         self._logs = settings.access_log and settings.log_level in ("DEBUG", "INFO")
         self._hosts = Hosts(settings.allowed_hosts)
@@ -85,7 +87,7 @@ class Edge:
 
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
         began, status, metrics = perf_counter(), 0, self.metrics
-        host, request_id = _identify(scope)
+        host, request_id, foreign = _identify(scope)
         closing = self._closing(scope)
         bodiless = scope["method"] == "HEAD" and self._answers_as_get(scope)
         inner: Any = {**scope, "method": "GET"} if bodiless else scope
@@ -106,7 +108,7 @@ class Edge:
         metrics.in_flight += 1
         try:
             if self._hosts.know(host) or scope["path"] in PROBES:
-                await self._app(inner, receive, respond)
+                await (self._app if foreign else self._without_cors)(inner, receive, respond)
             else:
                 await _refuse(respond, InvalidHost(), request_id)
         except Exception:
@@ -206,17 +208,21 @@ class Hosts:
         return name in self._names or bool(self._below and name.endswith(self._below))
 
 
-def _identify(scope: Any) -> tuple[bytes, str]:
-    """The host that was asked for, and the id of the request: the caller's when it is harmless, else a new one."""
-    host, given = b"", b""
+def _identify(scope: Any) -> tuple[bytes, str, bool]:
+    """The host that was asked for, the request's id (the caller's when it is harmless, else a new one), and whether
+    a browser names an origin: only then CORS has anything to say.
+    """
+    host, given, foreign = b"", b"", False
     for name, value in scope["headers"]:
         if name == b"host":
             host = value
         elif name == b"x-request-id":
             given = value
+        elif name == b"origin":
+            foreign = True
     request_id = given.decode() if GIVEN_ID.fullmatch(given) else str(uuid_utils.uuid7())
     scope.setdefault("state", {})["request_id"] = request_id
-    return host, request_id
+    return host, request_id, foreign
 
 
 def _complete(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from atrium.core.errors import Forbidden, Invalid, NotFound
 from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.notifications import services
-from atrium.core.notifications.resources import as_owner, notifications, outbox_messages
+from atrium.core.notifications.resources import notifications, outbox_messages
 from atrium.core.realtime.sockets import Connection, Frame, connected, serve
 from atrium.core.services import Caller, transact
 
@@ -22,7 +22,7 @@ class NotificationController(Controller):
 
     @get("/", operation_id="listNotifications", summary="The own notifications, newest first")
     async def list_notifications(self, request: AnyRequest) -> Response[bytes]:
-        return await page(request, notifications, as_owner(caller_of(request)))
+        return await page(request, notifications, caller_of(request))
 
     @get("/unread-count", operation_id="countUnreadNotifications", summary="How many are unread")
     async def count(self, request: AnyRequest) -> Response[bytes]:

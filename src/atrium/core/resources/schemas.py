@@ -6,7 +6,10 @@ names everything that is wrong at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,6 +19,8 @@ from atrium.core.errors import FieldError, Invalid, Malformed, UnknownField
 
 SERVER_OWNED = ("id", "created_at", "updated_at", "created_by", "updated_by")
 """Clients echo whole records; these are ignored instead of refused (decisions.md §2)."""
+KEPT = (datetime, date, time, Decimal, UUID, bytes)
+"""Types that stay what they are when a decoded body becomes a mapping of the fields that are present."""
 
 
 class Body:
@@ -43,7 +48,10 @@ class Body:
             raise self._faults(raw) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"The body is not JSON: {error}.") from None
-        values = {name: value for name in self.kinds if (value := getattr(found, name)) is not UNSET}
+        values: dict[str, Any] = msgspec.to_builtins(found, builtin_types=KEPT)
+        for name in SERVER_OWNED:
+            if name not in self.kinds:
+                values.pop(name, None)
         return self.fit(values)
 
     def fit(self, values: dict[str, Any]) -> dict[str, Any]:

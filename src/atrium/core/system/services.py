@@ -49,7 +49,8 @@ class Probe:
         done, _pending = await asyncio.wait({self._asking}, timeout=self._patience)
         well = bool(done) and self._asking.result()
         if well != self._well:
-            log.warning("dependency_changed", dependency=self._name, well=well)
+            tell = log.info if well else log.warning
+            tell("dependency_changed", dependency=self._name, well=well)
         self._well, self._until = well, monotonic() + KEPT
         return well
 

@@ -9,7 +9,6 @@ from litestar.params import FromPath
 from atrium.core.errors import Conflict, Forbidden, NotFound, UnknownParameter
 from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.jobs.queue import cancel
-from atrium.core.notifications.resources import as_owner
 from atrium.core.resources.resource import Record
 from atrium.core.tasks.resources import background_tasks, envelope, requester_of, view
 
@@ -29,7 +28,7 @@ class BackgroundTaskController(Controller):
         if "fields" in request.query_params:
             raise UnknownParameter("fields: a task is always shown whole.")
         query = request.scope["query_string"].decode("latin-1")
-        page = await background_tasks.page(runtime_of(request), as_owner(caller_of(request)), query, {})
+        page = await background_tasks.page(runtime_of(request), caller_of(request), query, {})
         return json(envelope(page))
 
     @get("/{task_id:str}", operation_id="getBackgroundTask", summary="How far a task is, or how it ended")
