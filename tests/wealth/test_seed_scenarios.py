@@ -1,6 +1,6 @@
-"""The scenarios of the documented wealth backend that are about the whole application; those about one resource stand with it.
+"""The scenarios of the documented wealth backend that are about the whole application.
 
-Clients: test_clients.py. Orders: test_orders.py. Growth scan: test_growth_scan.py.
+Those about one resource stand with it: test_clients.py, test_orders.py, test_growth_scan.py.
 """
 
 import json
@@ -50,24 +50,11 @@ async def test_an_actual_answer_carries_the_cors_headers(client: httpx.AsyncClie
 
 
 def test_all_api_routes_are_versioned() -> None:
-    outside = (
-        "/",
-        "/health",
-        "/api/health",
-        "/api/hello",
-        "/api/auth",
-        "/docs",
-        "/redoc",
-        "/openapi",
-        "/metrics",
-        "/saq",
-        "/ws",
-    )
+    technical = ("/health", "/api/health", "/api/hello", "/docs", "/redoc", "/openapi", "/metrics", "/saq", "/ws")
+    versioned = ("/api/v1/", "/api/auth")
     paths = {route.path for route in create_app(Settings(environment="test")).routes}
 
-    stray = [
-        path for path in paths if not path.startswith("/api/v1/") and path != "/" and not path.startswith(outside[1:])
-    ]
+    stray = [path for path in paths if path != "/" and not path.startswith((*versioned, *technical))]
 
     assert stray == []
     assert all(resource.path.startswith("/api/v1/") for module in MODULES for resource in module.resources)

@@ -57,7 +57,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "http://localhost:3001",
     )
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    trusted_proxies: tuple[str, ...] = ()
     metrics_allow: tuple[str, ...] = ()
     metrics_token: str = ""
     public_url: str = "http://localhost:8000"
