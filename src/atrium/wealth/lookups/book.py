@@ -119,6 +119,34 @@ async def list_opportunities(asking: Asking, asked: Top) -> Found:
     return Found(f"The top {len(rows)} of {count(total, 'open opportunity')}: {parts}.", rows, cited)
 
 
+async def list_clients(asking: Asking, _asked: Any) -> Found:
+    rows = await fetch(asking, clients(asking, Client.client_number).order_by(Client.last_name, Client.id))
+    if not rows:
+        return Found(f"{opening(asking, 0)} no clients.")
+    people = some((f"{name_of(row)} ({row['client_number']})" for row in rows), len(rows))
+    return Found(f"{opening(asking, len(rows))} {count(len(rows), 'client')}: {people}.", rows, cite(rows[:SHOWN]))
+
+
+async def list_wealthiest(asking: Asking, asked: Top) -> Found:
+    statement = (
+        clients(asking, Client.net_worth, Client.currency)
+        .where(Client.net_worth.is_not(None), Client.status != "closed")
+        .order_by(Client.net_worth.desc(), Client.id)
+        .limit(asked.count)
+    )
+    rows = await fetch(asking, statement)
+    if not rows:
+        return Found("No net worth is on record.")
+    people = ", ".join(f"{name_of(row)} ({money(row['net_worth'])} {row['currency']})" for row in rows)
+    return Found(f"The highest stated net worth: {people}.", rows, cite(rows))
+
+
+async def sum_assets(asking: Asking, asked: Any) -> Found:
+    """The nearest figure there is, and that it is not the one asked for."""
+    found = await sum_net_worth(asking, asked)
+    return Found(f"Assets under management are not on record here. {found.text}", found.rows)
+
+
 async def sum_net_worth(asking: Asking, _asked: Any) -> Found:
     statement = (
         select(

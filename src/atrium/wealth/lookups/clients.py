@@ -5,7 +5,7 @@ from sqlalchemy import select
 from atrium.core.lookups import Asking, Citation, Found
 from atrium.wealth.lookups.orders import open_orders
 from atrium.wealth.lookups.questions import Named, PerhapsNamed
-from atrium.wealth.lookups.rows import cite, fetch, find_by_name, find_one, name_of, visible
+from atrium.wealth.lookups.rows import Row, cite, fetch, find_by_name, find_one, name_of, unknown, visible
 from atrium.wealth.lookups.sentences import article, count, due, short, words
 from atrium.wealth.models.clients import Note
 from atrium.wealth.models.orders import Order
@@ -14,15 +14,17 @@ from atrium.wealth.models.orders import Order
 async def find_clients(asking: Asking, asked: Named) -> Found:
     rows = await find_by_name(asking, asked.name)
     if not rows:
-        return Found(f"None of your clients is called {asked.name}.")
+        return unknown(asked.name)
     people = ", ".join(f"{name_of(row)} ({row['client_number']}, {words(row['status'])})" for row in rows)
     return Found(f"{count(len(rows), 'client')} found: {people}.", rows, cite(rows))
 
 
 async def describe_client(asking: Asking, asked: PerhapsNamed) -> Found:
     row = await find_one(asking, asked.name)
-    if isinstance(row, Found):
-        return row
+    return row if isinstance(row, Found) else await describe(asking, row)
+
+
+async def describe(asking: Asking, row: Row) -> Found:
     orders = await fetch(asking, open_orders(asking).where(Order.client_id == row["id"]))
     notes = await fetch(
         asking,

@@ -68,12 +68,16 @@ async def find_one(asking: Asking, name: str | None) -> Row | Found:
         if len(rows) > 1:
             people = ", ".join(f"{name_of(row)} ({row['client_number']})" for row in rows)
             return Found(f"Which one do you mean: {people}?", rows, cite(rows))
-        return rows[0] if rows else Found(f"None of your clients is called {name}.")
+        return rows[0] if rows else unknown(name)
     client_id = asking.context.get("client_id")
     if client_id is None:
         return Found("Say which client you mean.")
     rows = await fetch(asking, details(asking).where(Client.id == UUID(str(client_id))))
     return rows[0] if rows else Found("That client is not in your book.")
+
+
+def unknown(name: str) -> Found:
+    return Found(f"I can look up clients only, and none that you may see is called {name}.")
 
 
 def name_of(row: Row) -> str:
