@@ -38,6 +38,7 @@ from atrium.core.identity.schemas import (
 )
 from atrium.core.identity.services import accounts, sessions
 from atrium.core.identity.services.sessions import Origin
+from atrium.core.resources.openapi import verb
 
 JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"
 MAILED = "If the account exists, a mail is on its way."
@@ -98,7 +99,7 @@ class AuthController(Controller):
         "/refresh",
         status_code=200,
         operation_id=openapi.named("refreshTokens"),
-        operation_class=openapi.shown({"refresh_token": "mC2W…"}),
+        operation_class=openapi.shown({"refresh_token": "mC2W…"}, "400 401 422 429"),
         summary="Get new tokens",
         description="Each refresh token is used once; within ten seconds its reuse gives the same successor.",
         responses={200: openapi.answers(LoginView, "New tokens")},
@@ -124,6 +125,7 @@ class AuthController(Controller):
     @get(
         "/me",
         operation_id=openapi.named("getMe"),
+        operation_class=verb(refused="401"),
         summary="Who am I",
         description="The account behind the token, with its roles and permissions.",
         responses={200: openapi.answers(UserView, "The account")},
@@ -142,12 +144,16 @@ class AuthController(Controller):
                 "name": "Dana Levi",
                 "account_type": "homeowner",
                 "accept_terms": True,
-            }
+            },
+            "400 409 422 429",
         ),
         summary="Register",
         description="Opens an unverified account and mails a verification link. With REGISTER_ENUMERATION_SAFE "
         "the answer is a 202 that does not tell whether the address was known.",
-        responses={201: openapi.answers(UserView, "The new account")},
+        responses={
+            201: openapi.answers(UserView, "The new account"),
+            202: openapi.answers(Message, "Perhaps made: look into the mail"),
+        },
         **OPEN,
     )
     async def register(self, request: Request, data: JSONBody[Registration]) -> Response[bytes]:
@@ -173,7 +179,7 @@ class AuthController(Controller):
         "/verify",
         status_code=200,
         operation_id=openapi.named("verifyEmail"),
-        operation_class=openapi.shown({"token": "Zk1v…"}),
+        operation_class=openapi.shown({"token": "Zk1v…"}, "400 409 422 429"),
         summary="Verify an address",
         description="Takes the token of the mailed link, which works once and for 48 hours.",
         responses={200: openapi.answers(UserView, "The verified account")},
@@ -213,7 +219,9 @@ class AuthController(Controller):
         "/change-password",
         status_code=200,
         operation_id=openapi.named("changePassword"),
-        operation_class=openapi.shown({"current_password": "yesterday's", "new_password": "correct horse battery"}),
+        operation_class=openapi.shown(
+            {"current_password": "yesterday's", "new_password": "correct horse battery"}, "400 401 422 429"
+        ),
         summary="Change the password",
         description="Needs the present password; the other sessions end.",
         responses={200: openapi.answers(Message, "Changed")},
@@ -240,6 +248,7 @@ class AuthController(Controller):
     @delete(
         "/sessions",
         operation_id=openapi.named("endOtherSessions"),
+        operation_class=verb(refused="401"),
         summary="End all other sessions",
         description="Ends every session of this account but the one that asks.",
     )
@@ -249,6 +258,7 @@ class AuthController(Controller):
     @delete(
         "/sessions/{session_id:str}",
         operation_id=openapi.named("endSession"),
+        operation_class=verb(refused="401 404"),
         summary="End a session",
         description="Its refresh tokens end at once, its access tokens within five seconds.",
     )

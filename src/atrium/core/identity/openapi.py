@@ -9,16 +9,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPIMediaType,
-    OpenAPIResponse,
     OpenAPIType,
     Operation,
-    Parameter,
     Reference,
     RequestBody,
     Schema,
 )
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
+
+from atrium.core.identity.schemas import SessionView
+from atrium.core.resources.openapi import PAGING, TEMPLATE, VerbOperation, verb
 
 Properties = dict[str, Reference | Schema]
 TEXT = Schema(type=OpenAPIType.STRING)
@@ -35,22 +36,16 @@ def named(name: str) -> Callable[[HTTPRouteHandler, Method, Sequence[str | PathP
     return identify
 
 
-def shown(example: dict[str, Any]) -> type[Operation]:
+def shown(example: dict[str, Any], refused: str = "400 422 429") -> type[Operation]:
     """An operation whose body has an example."""
-
-    @dataclass
-    class Shown(Operation):
-        def __post_init__(self) -> None:
-            if isinstance(self.request_body, RequestBody):
-                for media in self.request_body.content.values():
-                    media.example = example
-
-    return Shown
+    return verb(refused=refused, example=example)
 
 
 @dataclass
-class Login(Operation):
+class Login(VerbOperation):
     """Reads its body itself, since one `data:` binds one encoding only."""
+
+    refused = "400 401 403 415 422 423 429"
 
     def __post_init__(self) -> None:
         members: Properties = dict.fromkeys(("username", "email", "password", "otp", "app"), TEXT)
@@ -71,8 +66,10 @@ class Login(Operation):
 
 
 @dataclass
-class Logout(Operation):
+class Logout(VerbOperation):
     """Its body is optional."""
+
+    refused = "400 401 422"
 
     def __post_init__(self) -> None:
         schema = Schema(type=OpenAPIType.OBJECT, properties={"refresh_token": TEXT})
@@ -81,19 +78,18 @@ class Logout(Operation):
 
 
 @dataclass
-class Paged(Operation):
+class Paged(VerbOperation):
     """Takes `page` and `limit`; the unversioned mount answers the bare array."""
 
-    def __post_init__(self) -> None:
-        number = Schema(type=OpenAPIType.INTEGER, minimum=1)
-        self.parameters = [
-            Parameter(name="page", param_in="query", schema=number, required=False),
-            Parameter(name="limit", param_in="query", schema=number, required=False),
-        ]
-        found = (self.responses or {}).get("200")
-        if str(self.operation_id).endswith(UNVERSIONED) and isinstance(found, OpenAPIResponse) and found.content:
-            for media in found.content.values():
-                media.schema = Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.OBJECT))
+    refused = "401 422"
+    query = staticmethod(lambda: PAGING)
+
+    def to_schema(self) -> dict[str, Any]:
+        described = super().to_schema()
+        if str(self.operation_id).endswith(UNVERSIONED):
+            items = {"$ref": TEMPLATE.format(name=SessionView.__name__)}
+            described["responses"]["200"]["content"][JSON_TYPE]["schema"] = {"type": "array", "items": items}
+        return described
 
 
 def answers(kind: type[msgspec.Struct], description: str) -> ResponseSpec:

@@ -1,6 +1,7 @@
 """Decisions about accounts and sessions, without I/O."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import ipaddress
@@ -104,9 +105,9 @@ def check_new_password(password: str, email: str, refuse: type[Invalid], field: 
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """The bundled list of passwords that attackers try first, in lower case."""
-    text = resources.files("atrium.core.identity").joinpath("common_passwords.txt").read_text("utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+    """The bundled list of passwords that attackers try first, in lower case; shorter ones are refused anyway."""
+    packed = resources.files("atrium.core.identity").joinpath("common_passwords.txt.gz").read_bytes()
+    return frozenset(line for line in gzip.decompress(packed).decode().splitlines() if len(line) >= SHORTEST)
 
 
 def check_email(email: str) -> str:
