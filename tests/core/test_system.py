@@ -339,6 +339,7 @@ async def test_the_doctor_finds_what_is_wrong(system_settings: Settings) -> None
 
     behind = await doctor.examine(system_settings, current=lambda _url: "a", head=lambda: "b")
     assert "the database is at a, the code at b" in doctor.render(behind)
+    assert "Run `atrium database upgrade`." in doctor.render(behind)
     assert not doctor.is_fit(behind)
 
     gone = msgspec.structs.replace(
@@ -349,6 +350,15 @@ async def test_the_doctor_finds_what_is_wrong(system_settings: Settings) -> None
     failed = await doctor.examine(gone, current=lambda _url: "b", head=lambda: "b")
     assert {finding.subject for finding in failed if finding.level == "fail"} == {"PostgreSQL", "Redis"}
     assert "hunter2" not in doctor.render(failed)
+
+    unset = doctor.render(await doctor.examine(Settings(environment="test", database_url="", redis_url="")))
+    assert "DATABASE_URL is not set" in unset
+    assert "REDIS_URL is not set" in unset
+
+    nobody = re.sub(r"//[^/]*@", "//nobody-at-all:hunter2@", system_settings.database_url)
+    refused = doctor.render(await doctor.examine(msgspec.structs.replace(system_settings, database_url=nobody)))
+    assert "correct user, password or database in DATABASE_URL" in refused
+    assert "migrations" not in refused
 
 
 async def _sign_in(runtime: Runtime) -> tuple[UUID, UUID]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import asyncpg
 from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
 
 from atrium.core.clock import now
 from atrium.core.config import INSECURE_SECRET, Settings
@@ -52,18 +53,26 @@ async def examine(
 ) -> list[Finding]:
     """All findings, in the order in which one would repair them; `data` is the folder that the disk is judged by."""
     found = [*_interpreter(), *_settings(settings), *_space(data or Path.cwd())]
-    for name, part in (
-        ("PostgreSQL", _postgres(settings)),
-        ("migrations", _migrations(settings, current, head)),
-        ("Redis", _redis(settings)),
-    ):
-        try:
-            async with asyncio.timeout(PATIENCE * 3):
-                found += [finding async for finding in part]
-        except Exception as error:  # noqa: BLE001  an examination reports whatever stops it
-            advice = "Start it, or correct its URL; `atrium up` starts everything on one machine."
-            found.append(Finding("fail", name, f"not reachable: {_text(error)}", advice))
-    return found
+    database = await _server("PostgreSQL", "DATABASE_URL", settings.database_url, _postgres(settings))
+    if is_fit(database):
+        database += await _server("migrations", "DATABASE_URL", "known", _migrations(settings, current, head))
+    return [*found, *database, *await _server("Redis", "REDIS_URL", settings.redis_url, _redis(settings))]
+
+
+async def _server(name: str, variable: str, url: str, part: Findings) -> list[Finding]:
+    """What one server has to say, or why it says nothing."""
+    if not url:
+        advice = f"Set {variable} in the environment or in .env; `atrium up` needs neither."
+        return [Finding("fail", name, f"{variable} is not set", advice)]
+    try:
+        async with asyncio.timeout(PATIENCE * 3):
+            return [finding async for finding in part]
+    except (asyncpg.PostgresError, AuthenticationError) as error:
+        advice = f"It answers, so correct user, password or database in {variable}."
+        return [Finding("fail", name, f"refuses us: {_text(error)}", advice)]
+    except Exception as error:  # noqa: BLE001  an examination reports whatever stops it
+        advice = f"Start it, or correct {variable}; `atrium up` starts everything on one machine."
+        return [Finding("fail", name, f"not reachable: {_text(error)}", advice)]
 
 
 def render(findings: Iterable[Finding]) -> str:
@@ -126,9 +135,8 @@ def _space(folder: Path) -> list[Finding]:
 async def _postgres(settings: Settings) -> Findings:
     connection = await asyncpg.connect(asyncpg_url(settings.database_url), timeout=PATIENCE)
     try:
-        version = connection.get_server_version()
-        label = f"{version.major}.{version.minor}"
-        if version.major < OLDEST_POSTGRES:
+        label = str(await connection.fetchval("SHOW server_version")).partition(" ")[0]
+        if connection.get_server_version().major < OLDEST_POSTGRES:
             yield Finding("fail", "PostgreSQL", f"{label} is too old", f"Use PostgreSQL {OLDEST_POSTGRES} or newer.")
         else:
             yield Finding("ok", "PostgreSQL", f"{label} answers")
@@ -170,7 +178,7 @@ async def _migrations(settings: Settings, current: Callable[[str], str], head: C
             "fail",
             "migrations",
             f"the database is at {found or 'nothing'}, the code at {wanted}",
-            "Run `atrium migrate`.",
+            "Run `atrium database upgrade`.",
         )
 
 
@@ -195,7 +203,7 @@ async def _redis(settings: Settings) -> Findings:
             yield Finding("ok", "worker", "alive")
         else:
             yield Finding(
-                "warn", "worker", "no worker was heard of within 30 seconds", "Start one with `atrium worker`."
+                "warn", "worker", "no worker was heard of within 30 seconds", "Start one with `atrium workers run`."
             )
     finally:
         await redis.aclose()
@@ -211,4 +219,5 @@ async def _saves(redis: Redis) -> bool:
 
 
 def _text(error: BaseException) -> str:
-    return redact(str(error) or type(error).__name__)
+    """Its first line: what follows is for programmers."""
+    return redact(str(error).partition("\n")[0] or type(error).__name__)

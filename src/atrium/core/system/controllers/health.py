@@ -11,6 +11,7 @@ from atrium.core.access import Principal
 from atrium.core.clock import now, stamp
 from atrium.core.http import metrics
 from atrium.core.http.requests import json, runtime_of
+from atrium.core.resources.openapi import verb
 from atrium.core.runtime import Runtime
 from atrium.core.system.schemas import Health, HealthDetails, Hello, Readiness, Welcome
 from atrium.core.system.services import VERSION, check_metrics_access, find_caller, probes_of
@@ -94,7 +95,13 @@ class HealthController(Controller):
         return json(body, 200 if well else 503)
 
     @get(
-        "/metrics", public=True, operation_id="metrics", summary="Figures for Prometheus", security=[{}, {"bearer": []}]
+        "/metrics",
+        public=True,
+        operation_id="metrics",
+        operation_class=verb(refused="401 403"),
+        summary="Figures for Prometheus",
+        security=[{}, {"bearer": []}],
+        responses={200: ResponseSpec(str, description="The figures", media_type="text/plain", generate_examples=False)},
     )
     async def metrics(self, request: AnyRequest) -> Response[bytes]:
         """Requests, latency, database pools, queues, tasks and sockets of this process.

@@ -14,6 +14,7 @@ from saq.web.common import STATIC_PATH, job_dict
 
 from atrium.core.errors import Forbidden, NotFound, Unauthenticated
 from atrium.core.http.requests import json, runtime_of
+from atrium.core.resources.openapi import verb
 from atrium.core.runtime import Runtime
 from atrium.core.system import tickets
 from atrium.core.system.assets import Asset, Shelf
@@ -137,6 +138,7 @@ class TicketController(Controller):
         "/api/v1/admin/saq-ticket",
         status_code=200,
         operation_id="createMonitorTicket",
+        operation_class=verb(refused="401 403"),
         summary="Open the queue monitor",
         responses={200: ResponseSpec(MonitorTicket, description="The link", generate_examples=False)},
     )
