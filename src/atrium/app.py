@@ -24,7 +24,7 @@ from atrium.core.identity.module import module as identity
 from atrium.core.identity.tokens import bearer_auth
 from atrium.core.modules import Module, open_runtime
 from atrium.core.notifications.module import module as notifications
-from atrium.core.resources.openapi import ResourceComponents
+from atrium.core.resources.openapi import ResourceDocument
 from atrium.core.resources.routes import handlers
 from atrium.core.system.module import module as system
 from atrium.core.tasks.module import module as tasks
@@ -97,14 +97,13 @@ def _cors(settings: Settings) -> CORSConfig:
 
 
 def _openapi(resources: tuple[Any, ...]) -> OpenAPIConfig:
-    components = type("Components", (ResourceComponents,), {"resources": resources})
-    return OpenAPIConfig(
+    return ResourceDocument(
         title="Atrium",
         version=VERSION,
         summary="Wealth, marketplace, CRM, insights and assessments behind one API.",
         contact=Contact(name="Atrium"),
         license=License(name="MIT", identifier="MIT"),
-        components=components(),
+        resources=resources,
         path="/docs/openapi",
         render_plugins=[],
         use_handler_docstrings=True,
@@ -113,10 +112,14 @@ def _openapi(resources: tuple[Any, ...]) -> OpenAPIConfig:
 
 def _migrations(settings: Settings) -> SQLAlchemyInitPlugin:
     """Gives the command line its `database` commands; the running app has sessions of its own (core.services)."""
+    project = folder().parent / "pyproject.toml"
     config = SQLAlchemyAsyncConfig(
         connection_string=sqlalchemy_url(settings.database_url or "postgresql://localhost/atrium"),
         alembic_config=AlembicAsyncConfig(
-            script_location=str(folder() / "migrations"), version_table_name=VERSION_TABLE, compare_type=True
+            script_location=str(folder() / "migrations"),
+            version_table_name=VERSION_TABLE,
+            toml_file=str(project) if project.is_file() else None,
+            compare_type=True,
         ),
     )
     plugin = SQLAlchemyInitPlugin(config)

@@ -1,11 +1,15 @@
 """The verbs that CRUD cannot say."""
 
 from datetime import date
+from typing import Literal
+from uuid import UUID
 
+import msgspec
 from litestar import Controller, Response, post
 from litestar.params import FromPath, JSONBody
 
 from atrium.core.http.requests import Request, caller_of, json, row_id, runtime_of
+from atrium.core.resources.openapi import one_of, verb
 from atrium.core.services import Work, transact
 from atrium.wealth.resources import opportunities, orders
 from atrium.wealth.schemas import (
@@ -20,12 +24,21 @@ from atrium.wealth.services.growth import GrowthScanService
 from atrium.wealth.services.opportunities import OpportunityService
 from atrium.wealth.services.orders import OrderService
 
+STEP = "400 401 403 404 409 422"
+
 
 class OrderController(Controller):
     path = "/api/v1/orders"
     tags = ("wealth-orders",)
 
-    @post("/{order_id:str}/confirm", status_code=200, operation_id="confirmOrder", summary="Place a draft")
+    @post(
+        "/{order_id:str}/confirm",
+        status_code=200,
+        operation_id="confirmOrder",
+        operation_class=verb(one_of(orders), refused=STEP, example={}),
+        summary="Confirm an order",
+        description="Places a draft: it becomes pending.",
+    )
     async def confirm(
         self,
         request: Request,
@@ -34,7 +47,14 @@ class OrderController(Controller):
     ) -> Response[bytes]:
         return await _order_step(request, order_id, "confirm", "wealth.orders.create")
 
-    @post("/{order_id:str}/submit", status_code=200, operation_id="submitOrder", summary="Send an order to be traded")
+    @post(
+        "/{order_id:str}/submit",
+        status_code=200,
+        operation_id="submitOrder",
+        operation_class=verb(one_of(orders), refused=STEP, example={"acknowledge_warnings": True}),
+        summary="Submit an order",
+        description="Sends a pending order to be traded.",
+    )
     async def submit(
         self,
         request: Request,
@@ -43,7 +63,14 @@ class OrderController(Controller):
     ) -> Response[bytes]:
         return await _order_step(request, order_id, "submit", "wealth.orders.submit")
 
-    @post("/{order_id:str}/cancel", status_code=200, operation_id="cancelOrder", summary="Cancel an order")
+    @post(
+        "/{order_id:str}/cancel",
+        status_code=200,
+        operation_id="cancelOrder",
+        operation_class=verb(one_of(orders), refused=STEP, example={"reason": "The client changed her mind."}),
+        summary="Cancel an order",
+        description="Only while it may still trade; else 409 with what is allowed.",
+    )
     async def cancel(
         self, request: Request, order_id: FromPath[str], data: JSONBody[CancelOrder | None] = None
     ) -> Response[bytes]:
@@ -67,7 +94,14 @@ class OpportunityController(Controller):
     path = "/api/v1/insights/opportunities"
     tags = ("wealth-insights",)
 
-    @post("/{opportunity_id:str}/start", status_code=200, operation_id="startOpportunity", summary="Work on it")
+    @post(
+        "/{opportunity_id:str}/start",
+        status_code=200,
+        operation_id="startOpportunity",
+        operation_class=verb(one_of(opportunities), refused=STEP, example={}),
+        summary="Start on an opportunity",
+        description="Somebody works on it from now on.",
+    )
     async def start(
         self,
         request: Request,
@@ -76,7 +110,14 @@ class OpportunityController(Controller):
     ) -> Response[bytes]:
         return await _opportunity_step(request, opportunity_id, "start")
 
-    @post("/{opportunity_id:str}/win", status_code=200, operation_id="winOpportunity", summary="It came to something")
+    @post(
+        "/{opportunity_id:str}/win",
+        status_code=200,
+        operation_id="winOpportunity",
+        operation_class=verb(one_of(opportunities), refused=STEP, example={}),
+        summary="Win an opportunity",
+        description="It came to something and is closed.",
+    )
     async def win(
         self,
         request: Request,
@@ -85,13 +126,27 @@ class OpportunityController(Controller):
     ) -> Response[bytes]:
         return await _opportunity_step(request, opportunity_id, "win")
 
-    @post("/{opportunity_id:str}/snooze", status_code=200, operation_id="snoozeOpportunity", summary="Not before a day")
+    @post(
+        "/{opportunity_id:str}/snooze",
+        status_code=200,
+        operation_id="snoozeOpportunity",
+        operation_class=verb(one_of(opportunities), refused=STEP, example={"until": "2030-01-15"}),
+        summary="Snooze an opportunity",
+        description="It comes back on the named day.",
+    )
     async def snooze(
         self, request: Request, opportunity_id: FromPath[str], data: JSONBody[SnoozeOpportunity]
     ) -> Response[bytes]:
         return await _opportunity_step(request, opportunity_id, "snooze", until=data.until)
 
-    @post("/{opportunity_id:str}/dismiss", status_code=200, operation_id="dismissOpportunity", summary="Not worth it")
+    @post(
+        "/{opportunity_id:str}/dismiss",
+        status_code=200,
+        operation_id="dismissOpportunity",
+        operation_class=verb(one_of(opportunities), refused=STEP, example={"reason": "Already discussed in May."}),
+        summary="Dismiss an opportunity",
+        description="It is not worth pursuing; the reason is kept.",
+    )
     async def dismiss(
         self, request: Request, opportunity_id: FromPath[str], data: JSONBody[DismissOpportunity]
     ) -> Response[bytes]:
@@ -115,11 +170,26 @@ def _answer(body: bytes, version: int) -> Response[bytes]:
     return json(body, headers={"ETag": f'"{version}"'})
 
 
+class QueuedScan(msgspec.Struct):
+    """A scan that a worker will do; the task says how far it is."""
+
+    task_id: UUID
+    status: Literal["queued"]
+    scan_id: UUID
+
+
 class GrowthScanController(Controller):
     path = "/api/v1/insights/growth-scan"
     tags = ("wealth-insights",)
 
-    @post("", status_code=202, operation_id="requestGrowthScan", summary="Scan a book for what needs attention")
+    @post(
+        "",
+        status_code=202,
+        operation_id="requestGrowthScan",
+        operation_class=verb(QueuedScan, refused=STEP, example={"rules": ["KYC_GAP", "REVIEW_DUE"]}),
+        summary="Request a growth scan",
+        description="Looks for what needs attention in a book: gaps in KYC, lapsed contacts, due reviews, birthdays.",
+    )
     async def request_scan(self, request: Request, data: JSONBody[GrowthScanRequest | None] = None) -> Response[bytes]:
         caller = caller_of(request)
         caller.principal.require("wealth.growth_scans.create")

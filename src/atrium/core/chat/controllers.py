@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
+from atrium.core.chat import openapi
 from atrium.core.chat.assistant import assistant_of
 from atrium.core.chat.errors import SubjectNotFound
 from atrium.core.chat.models import ConversationSummary, Message
@@ -14,21 +15,41 @@ from atrium.core.chat.schemas import CreateConversation, Said, SendMessage, Upda
 from atrium.core.chat.services import ConversationService, MessageService
 from atrium.core.errors import Invalid, PreconditionFailed
 from atrium.core.http.requests import Request, caller_of, json, row_id, runtime_of
+from atrium.core.resources.openapi import verb
 from atrium.core.resources.resource import Record
 from atrium.core.services import Work, transact
+
+CHANGING = "400 401 403 404 412 422"
 
 
 class ConversationController(Controller):
     path = "/api/v1/chat/conversations"
     tags = ("conversations",)
 
-    @get("/", operation_id="listConversations", summary="List conversations")
+    @get(
+        "/",
+        operation_id="listConversations",
+        operation_class=verb(openapi.conversations, refused="401 422", query=openapi.conversation_parameters),
+        summary="List conversations",
+        description="Those the caller takes part in, the last spoken in first.",
+    )
     async def list_conversations(self, request: Request) -> Response[bytes]:
         runtime, principal = runtime_of(request), request.user
         page = await records_of(runtime).conversations(runtime.database.pool, principal, _query(request))
         return json(page.envelope())
 
-    @post("/", status_code=201, operation_id="createConversation", summary="Begin a conversation")
+    @post(
+        "/",
+        status_code=201,
+        operation_id="createConversation",
+        operation_class=verb(
+            openapi.conversation,
+            refused="400 401 403 422",
+            example={"kind": "assistant", "title": "Before the review"},
+        ),
+        summary="Begin a conversation",
+        description="With the assistant, or between a client and the advisor; `client_id` says whom it is about.",
+    )
     async def create(self, request: Request, data: JSONBody[CreateConversation]) -> Response[bytes]:
         async def run(work: Work) -> Record:
             try:
@@ -40,35 +61,77 @@ class ConversationController(Controller):
         record = await transact(runtime_of(request), caller_of(request), run)
         return _answer(record, 201, {"Location": f"{self.path}/{record.id}"})
 
-    @get("/{conversation_id:str}", operation_id="getConversation", summary="Read a conversation")
+    @get(
+        "/{conversation_id:str}",
+        operation_id="getConversation",
+        operation_class=verb(openapi.conversation),
+        summary="Read a conversation",
+        description="The conversation without its messages; the ETag is its version.",
+    )
     async def read(self, request: Request, conversation_id: FromPath[str]) -> Response[bytes]:
         runtime = runtime_of(request)
         found = await records_of(runtime).conversation(runtime.database.pool, request.user, row_id(conversation_id))
         return _answer(found)
 
-    @put("/{conversation_id:str}", operation_id="replaceConversation", summary="Rename, archive or reopen")
+    @put(
+        "/{conversation_id:str}",
+        operation_id="replaceConversation",
+        operation_class=verb(openapi.conversation, refused=CHANGING, example={"title": "Before the review"}),
+        summary="Rename, archive or reopen",
+        description="Changes the title or the status; with If-Match only if nobody else changed it.",
+    )
     async def replace(
         self, request: Request, conversation_id: FromPath[str], data: JSONBody[UpdateConversation]
     ) -> Response[bytes]:
         return await _change(request, row_id(conversation_id), data.values())
 
-    @patch("/{conversation_id:str}", operation_id="updateConversation", summary="Rename, archive or reopen")
+    @patch(
+        "/{conversation_id:str}",
+        operation_id="updateConversation",
+        operation_class=verb(openapi.conversation, refused=CHANGING, example={"title": "Before the review"}),
+        summary="Rename, archive or reopen",
+        description="Changes the title or the status; with If-Match only if nobody else changed it.",
+    )
     async def update(
         self, request: Request, conversation_id: FromPath[str], data: JSONBody[UpdateConversation]
     ) -> Response[bytes]:
         return await _change(request, row_id(conversation_id), data.values())
 
-    @delete("/{conversation_id:str}", status_code=204, operation_id="archiveConversation", summary="Archive")
+    @delete(
+        "/{conversation_id:str}",
+        status_code=204,
+        operation_id="archiveConversation",
+        operation_class=verb(refused="401 403 404 412"),
+        summary="Archive a conversation",
+        description="Nothing is lost: an archived conversation can be read and reopened.",
+    )
     async def archive(self, request: Request, conversation_id: FromPath[str]) -> None:
         await _change(request, row_id(conversation_id), {"status": "archived"}, action="archive")
 
-    @get("/{conversation_id:str}/messages", operation_id="listMessages", summary="List messages by sequence")
+    @get(
+        "/{conversation_id:str}/messages",
+        operation_id="listMessages",
+        operation_class=verb(openapi.messages, refused="401 404 422", query=openapi.message_parameters),
+        summary="List messages",
+        description="In the order in which they were said, tool messages included.",
+    )
     async def list_messages(self, request: Request, conversation_id: FromPath[str]) -> Response[bytes]:
         runtime, principal, chosen = runtime_of(request), request.user, row_id(conversation_id)
         page = await records_of(runtime).messages(runtime.database.pool, principal, chosen, _query(request))
         return json(page.envelope())
 
-    @post("/{conversation_id:str}/messages", status_code=201, operation_id="sendMessage", summary="Send a message")
+    @post(
+        "/{conversation_id:str}/messages",
+        status_code=201,
+        operation_id="sendMessage",
+        operation_class=verb(
+            openapi.exchange,
+            refused="400 401 403 404 409 422 429",
+            example={"content": "Which reviews are due in the next 30 days?"},
+        ),
+        summary="Send a message",
+        description="Waits for the answer; with `stream` the answer comes in pieces over the socket instead.",
+    )
     async def send(
         self, request: Request, conversation_id: FromPath[str], data: JSONBody[SendMessage]
     ) -> Response[bytes]:
@@ -88,7 +151,9 @@ class ConversationController(Controller):
         "/{conversation_id:str}/messages/{message_id:str}/cancel",
         status_code=200,
         operation_id="cancelMessage",
+        operation_class=verb(openapi.message, refused="401 403 404 409"),
         summary="Cancel an answer that is being written",
+        description="What was said so far stays, marked as cancelled.",
     )
     async def cancel(
         self, request: Request, conversation_id: FromPath[str], message_id: FromPath[str]
@@ -101,7 +166,9 @@ class ConversationController(Controller):
         "/{conversation_id:str}/summarize",
         status_code=201,
         operation_id="summarizeConversation",
+        operation_class=verb(openapi.summary, refused="401 403 404 409"),
         summary="Sum up what was said so far",
+        description="The summary stands for the older messages when the assistant is asked again.",
     )
     async def summarize(self, request: Request, conversation_id: FromPath[str]) -> Response[bytes]:
         chosen = row_id(conversation_id)

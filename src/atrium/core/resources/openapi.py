@@ -1,29 +1,50 @@
-"""The OpenAPI description of a resource, made when somebody asks for the document and not before."""
+"""The OpenAPI description of resources and of the verbs beside them, made when somebody asks for the document and not
+before.
+"""
 
-import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from uuid import UUID
 
 import msgspec
-from litestar.openapi.spec import Components, Operation
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, OpenAPI, Operation, SecurityScheme
 
 from atrium.core.access import EVERYTHING
+from atrium.core.db.wire import Field
 from atrium.core.errors import FieldError
 from atrium.core.query.parse import OPERATORS
 from atrium.core.resources.resource import PARAMETERS, Resource
-from atrium.core.resources.schemas import read_struct
+from atrium.core.resources.schemas import Body, read_struct
 
 TEMPLATE = "#/components/schemas/{name}"
 SUMMARIES = {
     "list": "List {many}",
     "create": "Create {one}",
     "get": "Read {one}",
-    "replace": "Change {one}",
+    "replace": "Replace {one}",
     "update": "Change {one}",
     "delete": "Delete {one}",
     "history": "What happened to {one}",
 }
+REASONS = {
+    "400": "The body cannot be read",
+    "401": "No or bad token",
+    "403": "The role may never do this",
+    "404": "Not there, or outside the caller's scope",
+    "409": "The present state or a unique value does not allow it",
+    "412": "Changed meanwhile; `changed` names the fields",
+    "415": "A content type that is not read here",
+    "422": "Some values are not valid; `errors` names them",
+    "423": "Locked after too many failed attempts",
+    "429": "Too often; Retry-After says when again",
+}
+PARENT = UUID("01980000-0000-7000-8000-000000000001")
+UUID_TEXT = {"type": "string", "format": "uuid"}
+Answer = Callable[[], type[msgspec.Struct]]
+_answers: list[Answer] = []
 
 
 @dataclass
@@ -55,7 +76,8 @@ def _identifier(resource: Resource, verb: str, route: str, *, main: bool) -> str
 
 
 def describe(resource: Resource, verb: str, route: str, identifier: str) -> dict[str, Any]:
-    names = {"one": f"one of {resource.name}", "many": resource.name.replace("_", " ")}
+    noun = resource.noun()
+    names = {"one": f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}", "many": resource.name.replace("_", " ")}
     described: dict[str, Any] = {
         "operationId": identifier,
         "summary": SUMMARIES[verb].format(**names),
@@ -72,69 +94,64 @@ def describe(resource: Resource, verb: str, route: str, identifier: str) -> dict
 
 def _parameters(resource: Resource, verb: str, route: str) -> list[dict[str, Any]]:
     path = [*PARAMETERS.findall(route), *([] if verb in ("list", "create") else ["id"])]
-    uuid = {"type": "string", "format": "uuid"}
-    found: list[dict[str, Any]] = [{"name": name, "in": "path", "required": True, "schema": uuid} for name in path]
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": dict(UUID_TEXT)} for name in path
+    ]
     if verb in ("replace", "update", "delete"):
         text = "Only if the record still has this ETag; else 412 with the changed fields"
         found.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}, "description": text})
-    return found + (_list_parameters(resource) if verb == "list" else [])
+    return found + (list_parameters(resource) if verb == "list" else PAGING if verb == "history" else [])
 
 
-def _list_parameters(resource: Resource) -> list[dict[str, Any]]:
+def list_parameters(resource: Resource) -> list[dict[str, Any]]:
     def query(name: str, schema: Mapping[str, Any], text: str, **more: Any) -> dict[str, Any]:
         return {"name": name, "in": "query", "schema": dict(schema), "description": text, **more}
 
     sorts = ", ".join(sorted({"id", *resource.sorts}))
-    whole = {"type": "integer", "minimum": 1}
     found = [
-        query("page", {**whole, "default": 1}, "Page, from 1"),
-        query("limit", {**whole, "maximum": resource.max_limit, "default": 20}, "Rows per page"),
+        query("page", {**WHOLE, "default": 1}, "Page, from 1"),
+        query("limit", {**WHOLE, "maximum": resource.max_limit, "default": 20}, "Rows per page"),
         query("cursor", {"type": "string"}, "next_cursor of the page before; costs the same at any depth"),
         query("order_by", {"type": "string"}, f"Comma-separated, - for descending: {sorts}", example=resource.sort),
         query("fields", {"type": "string"}, "Only these fields, comma-separated"),
-        query("count", {"enum": ["exact", "none"]}, "Whether to count all matching rows"),
+        query("count", {"type": "string", "enum": ["exact", "none"]}, "Whether to count all matching rows"),
         query("or", {"type": "string"}, "A group of conditions such as (a.eq.1,b.gt.2)"),
     ]
     if resource.vocabulary(EVERYTHING).searchable:
         found.append(query("q", {"type": "string"}, "Rows in which every word occurs"))
     operators = "Also with " + ", ".join(f"__{name}" for name in OPERATORS) + "; repeated: any of"
     for name in resource.filters:
-        schema = copy.deepcopy(msgspec.json.schema(resource.fields[name].kind))
+        schema = _on_the_wire(msgspec.json.schema(resource.fields[name].kind), "number")
         found.append(query(name, schema, operators))
     found += [query(name, {"type": "string"}, "A named filter") for name in resource.presets]
     return found
 
 
 def _responses(resource: Resource, verb: str) -> dict[str, Any]:
-    reference = {"$ref": TEMPLATE.format(name=resource.model.__name__)}
+    reference = _reference(resource.model.__name__)
     etag = {"ETag": {"schema": {"type": "string"}, "description": "The version of the record"}}
     answers: dict[str, dict[str, Any]] = {
-        "list": {"200": _json("A page", {"$ref": TEMPLATE.format(name=f"{resource.model.__name__}Page")})},
+        "list": {"200": _json("A page", _reference(f"{resource.model.__name__}Page"))},
         "create": {"201": {**_json("Made", reference), "headers": etag}},
         "get": {"200": {**_json("The record", reference), "headers": etag}},
         "replace": {"200": {**_json("The whole record after the change", reference), "headers": etag}},
         "update": {"200": {**_json("The whole record after the change", reference), "headers": etag}},
         "delete": {"204": {"description": "Gone"}},
-        "history": {"200": _json("Status changes and other changes, oldest first", {"type": "object"})},
+        "history": {"200": _json("Status changes and other changes, oldest first", _reference(HistoryPage.__name__))},
     }
-    statuses = {"list": "401 403 422", "create": "400 401 403 409 422", "get": "401 404", "history": "401 404"}
-    refused = statuses.get(verb, "400 401 403 404 409 412 422" if verb != "delete" else "401 403 404 409 412")
-    problem = {
-        "description": "Refused",
-        "content": {"application/problem+json": {"schema": {"$ref": TEMPLATE.format(name="Problem")}}},
-    }
-    return answers[verb] | {status: {**problem, "description": REASONS[status]} for status in refused.split()}
+    statuses = {"list": "401 403 422", "create": "400 401 403 409 422", "get": "401 403 404", "history": "401 403 404"}
+    changing = "401 403 404 409 412" if verb == "delete" else "400 401 403 404 409 412 422"
+    return answers[verb] | problems(statuses.get(verb, changing))
 
 
-REASONS = {
-    "400": "The body cannot be read",
-    "401": "No or bad token",
-    "403": "The role may never do this",
-    "404": "Not there, or outside the caller's scope",
-    "409": "The present state or a unique value does not allow it",
-    "412": "Changed meanwhile; `changed` names the fields",
-    "422": "Some values are not valid; `errors` names them",
-}
+def problems(statuses: str) -> dict[str, Any]:
+    """What a refusal looks like, for each of the statuses."""
+    content = {"application/problem+json": {"schema": _reference(Problem.__name__)}}
+    return {status: {"description": REASONS[status], "content": content} for status in statuses.split()}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": TEMPLATE.format(name=name)}
 
 
 def _json(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,15 +159,44 @@ def _json(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request_body(resource: Resource, verb: str) -> dict[str, Any]:
-    name = resource.body("create" if verb == "create" else "update", EVERYTHING).struct.__name__
-    content: dict[str, Any] = {"schema": {"$ref": TEMPLATE.format(name=name)}}
-    if resource.example and verb == "create":
-        content["example"] = _plain(resource.example)
+    body = _body(resource, "create" if verb == "create" else "update")
+    content: dict[str, Any] = {"schema": _reference(body.struct.__name__)}
+    given = {name: value for name, value in resource.example.items() if name in body.kinds}
+    parents = {name: PARENT for name in body.required if body.kinds[name] is UUID}
+    content["example"] = _plain(parents | given or _sample(body.fields))
     return {"required": True, "content": {"application/json": content}}
+
+
+def _body(resource: Resource, verb: str) -> Body:
+    """All fields that somebody may send; what the path or the caller's own id says need not be sent."""
+    known = {name for clause in resource.policy.clauses for name in clause.stamps}
+    return resource.body(verb, EVERYTHING, tuple(sorted(known.union(PARAMETERS.findall(resource.path)))))
+
+
+def _sample(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """An example for records that nobody creates by hand."""
+    for name, known in fields.items():
+        if known.column.info.get("choices"):
+            return {name: known.column.info["choices"][0]}
+        if known.column.type.python_type is str:
+            return {name: "As agreed."}
+    return {}
 
 
 def _plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+WHOLE = {"type": "integer", "minimum": 1}
+PAGING: list[dict[str, Any]] = [
+    {"name": "page", "in": "query", "schema": {**WHOLE, "default": 1}, "description": "Page, from 1"},
+    {
+        "name": "limit",
+        "in": "query",
+        "schema": {**WHOLE, "maximum": 100, "default": 20},
+        "description": "Rows per page",
+    },
+]
 
 
 class Problem(msgspec.Struct):
@@ -166,26 +212,174 @@ class Problem(msgspec.Struct):
     allowed: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
-class ResourceComponents(Components):
-    """The named schemas of all resources, derived when the document is first asked for."""
+class Actor(msgspec.Struct):
+    """Who did it; nobody when the system did."""
 
-    resources: ClassVar[tuple[Resource, ...]] = ()
+    id: UUID | None
+    name: str | None
+
+
+class Change(msgspec.Struct):
+    """One entry of a history: each changed field with its old and its new value."""
+
+    id: UUID
+    at: str
+    actor: Actor
+    action: str
+    from_status: str | None
+    to_status: str | None
+    reason: str | None
+    changes: dict[str, list[Any]]
+    version: int | None
+    request_id: str | None
+
+
+class HistoryPage(msgspec.Struct):
+    """The v1 list over what happened to a record, oldest first."""
+
+    items: list[Change]
+    total: int
+    page: int
+    limit: int
+    pages: int
+    next_cursor: None
+
+
+@dataclass
+class VerbOperation(Operation):
+    """A verb that CRUD cannot say: its refusals are problems, and it may name what it answers with."""
+
+    answers: ClassVar[Answer | None] = None
+    refused: ClassVar[str] = "401 404"
+    example: ClassVar[Mapping[str, Any] | None] = None
+    query: ClassVar[Callable[[], list[dict[str, Any]]]] = list
+
+    def to_schema(self) -> dict[str, Any]:
+        kind = type(self)
+        described = super().to_schema()
+        kept = {status: answer for status, answer in described["responses"].items() if not status.startswith("4")}
+        if kind.answers is not None:
+            for status, answer in kept.items():
+                answer["content"] = _json("", _reference(kind.answers().__name__))["content"]
+                answer["description"] = ANSWERED.get(status, "Done")
+        described["responses"] = kept | problems(kind.refused)
+        if parameters := [*described.get("parameters", []), *kind.query()]:
+            described["parameters"] = [_named(parameter) for parameter in parameters]
+        if "requestBody" in described:
+            _show(described["requestBody"], kind.example)
+        return described
+
+
+ANSWERED = {"200": "The present state", "201": "Made", "202": "Accepted; the task says how far it is"}
+
+
+def _named(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Ids in paths are read as text, so that a malformed one is 404; for callers they are UUIDs."""
+    is_id = parameter["in"] == "path" and parameter["name"].endswith("_id")
+    return {**parameter, "schema": dict(UUID_TEXT)} if is_id else parameter
+
+
+def _show(body: dict[str, Any], example: Mapping[str, Any] | None) -> None:
+    """A body that may be null may also be left out."""
+    for media in body["content"].values():
+        alternatives = media["schema"].get("oneOf", ())
+        if {"type": "null"} in alternatives:
+            body["required"] = False
+            media["schema"] = next(one for one in alternatives if one != {"type": "null"})
+        if example is not None:
+            media["example"] = example
+
+
+def verb(
+    answers: type[msgspec.Struct] | Answer | None = None,
+    *,
+    refused: str = "401 404",
+    example: Mapping[str, Any] | None = None,
+    query: Callable[[], list[dict[str, Any]]] = list,
+) -> type[Operation]:
+    """The `operation_class` of a hand-written verb; what it answers with becomes a named schema of the document."""
+    answer = (lambda: answers) if isinstance(answers, type) else answers
+    if answer is not None:
+        _answers.append(answer)
+    members = {"answers": answer and staticmethod(answer), "refused": refused, "example": example}
+    return type("VerbOperation", (VerbOperation,), {**members, "query": staticmethod(query)})
+
+
+def one_of(resource: Resource) -> Answer:
+    """A record of a resource, as an answer of `verb`."""
+    return lambda: record_struct(resource)
+
+
+def page_of(resource: Resource) -> Answer:
+    return lambda: page_struct(record_struct(resource))
+
+
+@dataclass
+class ResourceComponents(Components):
+    """The named schemas of all resources and verbs, derived when the document is first asked for."""
+
+    resources: tuple[Resource, ...] = ()
+
+    @property
+    def _exclude_fields(self) -> set[str]:
+        return {"resources"}
 
     def to_schema(self) -> dict[str, Any]:
         found = super().to_schema()
-        structs: list[Any] = [Problem]
+        answers: list[Any] = [Problem, HistoryPage, *(answer() for answer in _answers)]
+        bodies: list[Any] = []
         for resource in self.resources:
-            record = read_struct(resource.model.__name__, resource.guarded.visible(EVERYTHING))
-            structs += [record, _page_struct(resource, record)]
-            structs += [
-                resource.body(verb, EVERYTHING).struct for verb in ("create", "update") if getattr(resource, verb)
-            ]
-        _, named = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
+            record = record_struct(resource)
+            answers += [record, page_struct(record)]
+            bodies += [_body(resource, verb).struct for verb in ("create", "update") if getattr(resource, verb)]
+        named = _named_schemas(answers, "number") | _named_schemas(bodies, ["number", "string"])
+        if twice := found.get("schemas", {}).keys() & named.keys():
+            raise ValueError(f"Two schemas are called {', '.join(sorted(twice))}.")
         found["schemas"] = {**found.get("schemas", {}), **named}
         return found
 
 
-def _page_struct(resource: Resource, record: type[msgspec.Struct]) -> type[msgspec.Struct]:
+def _named_schemas(structs: list[Any], number: str | list[str]) -> dict[str, Any]:
+    """Decimals are numbers on the wire with all their digits; what comes in may be a text as well (decisions.md §2)."""
+    _, named = msgspec.json.schema_components(dict.fromkeys(structs), ref_template=TEMPLATE)
+    return {name: _on_the_wire(schema, number) for name, schema in named.items()}
+
+
+def _on_the_wire(node: Any, number: str | list[str]) -> Any:
+    if isinstance(node, list):
+        return [_on_the_wire(one, number) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("format") == "decimal":
+        return {"type": number}
+    members = {key: _on_the_wire(one, number) for key, one in node.items()}
+    is_choice = isinstance(members.get("enum"), list) and "type" not in members
+    return {"type": "string", **members} if is_choice else members
+
+
+@dataclass
+class ResourceDocument(OpenAPIConfig):
+    """Litestar merges components into a plain copy when security adds its own; ours come in after that."""
+
+    resources: tuple[Resource, ...] = field(default=(), kw_only=True)
+
+    def to_openapi_schema(self) -> OpenAPI:
+        document = super().to_openapi_schema()
+        given = document.components or Components()
+        for scheme in (given.security_schemes or {}).values():
+            if isinstance(scheme, SecurityScheme) and scheme.type == "http":
+                scheme.name = None  # only API keys have one; Litestar names every scheme
+        document.components = ResourceComponents(security_schemes=given.security_schemes, resources=self.resources)
+        return document
+
+
+@functools.cache
+def record_struct(resource: Resource) -> type[msgspec.Struct]:
+    return read_struct(resource.model.__name__, resource.guarded.visible(EVERYTHING))
+
+
+@functools.cache
+def page_struct(record: type[msgspec.Struct]) -> type[msgspec.Struct]:
     members: list[Any] = [
         ("items", list[record]),  # type: ignore[valid-type]
         ("total", int | None),
@@ -194,4 +388,4 @@ def _page_struct(resource: Resource, record: type[msgspec.Struct]) -> type[msgsp
         ("pages", int | None),
         ("next_cursor", str | None),
     ]
-    return msgspec.defstruct(f"{resource.model.__name__}Page", members)
+    return msgspec.defstruct(f"{record.__name__}Page", members)

@@ -9,7 +9,9 @@ from litestar.params import FromPath
 from atrium.core.errors import Conflict, Forbidden, NotFound, UnknownParameter
 from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.jobs.queue import cancel
+from atrium.core.resources.openapi import verb
 from atrium.core.resources.resource import Record
+from atrium.core.tasks import openapi
 from atrium.core.tasks.resources import background_tasks, envelope, requester_of, view
 
 AnyRequest = Request[Any, Any, Any]
@@ -23,7 +25,13 @@ class BackgroundTaskController(Controller):
     path = "/api/v1/background-tasks"
     tags = ("background-tasks",)
 
-    @get("/", operation_id="listBackgroundTasks", summary="The own tasks, newest first; administrators see all")
+    @get(
+        "/",
+        operation_id="listBackgroundTasks",
+        operation_class=verb(openapi.BackgroundTaskPage, refused="401 422", query=openapi.parameters),
+        summary="List background tasks",
+        description="The caller's own tasks, newest first; administrators see all.",
+    )
     async def list_tasks(self, request: AnyRequest) -> Response[bytes]:
         if "fields" in request.query_params:
             raise UnknownParameter("fields: a task is always shown whole.")
@@ -31,11 +39,24 @@ class BackgroundTaskController(Controller):
         page = await background_tasks.page(runtime_of(request), caller_of(request), query, {})
         return json(envelope(page))
 
-    @get("/{task_id:str}", operation_id="getBackgroundTask", summary="How far a task is, or how it ended")
+    @get(
+        "/{task_id:str}",
+        operation_id="getBackgroundTask",
+        operation_class=verb(openapi.BackgroundTask),
+        summary="Read a background task",
+        description="How far it is, or how it ended: what to ask after a 202.",
+    )
     async def get_task(self, request: AnyRequest, task_id: FromPath[str]) -> Response[bytes]:
         return json(view((await _get(request, row_id(task_id))).body))
 
-    @post("/{task_id:str}/cancel", status_code=200, operation_id="cancelBackgroundTask", summary="Cancel a task")
+    @post(
+        "/{task_id:str}/cancel",
+        status_code=200,
+        operation_id="cancelBackgroundTask",
+        operation_class=verb(openapi.BackgroundTask, refused="401 403 404 409"),
+        summary="Cancel a background task",
+        description="A running task stops at its next step; a finished one is refused.",
+    )
     async def cancel_task(self, request: AnyRequest, task_id: FromPath[str]) -> Response[bytes]:
         runtime, found = runtime_of(request), row_id(task_id)
         await _require_own(request, found)
