@@ -163,11 +163,18 @@ def _birthday(place: int, today: date) -> date:
 
 
 async def _make_households(work: Work, advisor: Advisor, book: list[Client]) -> None:
-    for head, member in zip(book[::6], book[1::6], strict=False):
-        household = Household(name=f"{head.last_name or head.entity_name} household", advisor_id=advisor.id)
-        household.service_tier = head.service_tier
-        work.session.add(household)
-        await work.session.flush()
+    pairs = list(zip(book[::6], book[1::6], strict=False))
+    households = [
+        Household(
+            name=f"{head.last_name or head.entity_name} household",
+            advisor_id=advisor.id,
+            service_tier=head.service_tier,
+        )
+        for head, _ in pairs
+    ]
+    work.session.add_all(households)
+    await work.session.flush()
+    for household, (head, member) in zip(households, pairs, strict=True):
         head.household_id = member.household_id = household.id
         head.is_household_head = True
     await work.session.flush()

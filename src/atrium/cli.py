@@ -5,8 +5,10 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from atrium.core.runtime import Runtime
 
 Result = TypeVar("Result")
-ALONE = ("up", "doctor", "demo", "users")
+ALONE = ("up", "doctor", "demo", "prepare", "users")
 
 
 @click.command()
@@ -58,18 +60,44 @@ def demo() -> None:
 @demo.command("load")
 def demo_load() -> None:
     """Load what is missing of the demo data; never in production."""
-    from atrium.core.services import unit_of_work
     from atrium.environment import load_settings
 
     if load_settings().is_production:
         raise click.ClickException("The demo data has well-known passwords; it is never loaded in production.")
+    run(_load_demo)
 
-    async def load(runtime: "Runtime") -> None:
-        for seed in _seeds():
-            async with unit_of_work(runtime, action="demo") as work:
-                click.echo(await seed.load(work))
 
-    run(load)
+async def _load_demo(runtime: "Runtime") -> None:
+    from atrium.core.services import unit_of_work
+
+    for seed in _seeds():
+        async with unit_of_work(runtime, action="demo") as work:
+            click.echo(await seed.load(work))
+
+
+@click.command(hidden=True)
+@click.option("--demo", "wants_demo", is_flag=True, help="Load the demo data, too.")
+def prepare(wants_demo: bool) -> None:
+    """For `atrium up`: migrate and load demo data in the servers that a line of JSON on stdin names.
+
+    One process for both, because loading the application takes longer than either; it does so before it reads.
+    """
+    import atrium.app  # noqa: F401  see above
+    from atrium.core.db.migrations import upgrade
+    from atrium.environment import load_settings
+    from atrium.up.options import DEMO_FAILED
+
+    if not (line := sys.stdin.readline()):
+        return
+    os.environ.update(json.loads(line))
+    settings = load_settings()
+    upgrade(settings.database_url)
+    if wants_demo and not settings.is_production:
+        try:
+            run(_load_demo)
+        except Exception:  # noqa: BLE001  the application works without
+            traceback.print_exc()
+            sys.exit(DEMO_FAILED)
 
 
 def _seeds() -> list[ModuleType]:
@@ -116,7 +144,7 @@ def main() -> None:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    alone = click.RichGroup(name="atrium", commands={"up": up, "doctor": doctor, "demo": demo})
+    alone = click.RichGroup(name="atrium", commands={"up": up, "doctor": doctor, "demo": demo, "prepare": prepare})
     if arguments[:1] == ["users"]:
         from atrium.core.identity.commands import users
 

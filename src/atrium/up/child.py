@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from atrium.embedded import logs, processes
@@ -49,12 +50,12 @@ class Child:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, environ: Mapping[str, str]) -> None:
+    def start(self, environ: Mapping[str, str], *, listens: bool = False) -> None:
         with logs.open_log(self.log) as log:
             self._began_at = self._read_to = log.tell()
             self._process = subprocess.Popen(
                 self._command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=environ,
@@ -93,11 +94,20 @@ class Child:
             say(f"  {self.name}: has ended {self._crashes} times in a row; the end of {self.log}:")
             self.show_last_lines()
 
+    def tell(self, text: str) -> None:
+        """All that it will hear; one that has ended hears nothing."""
+        if self._process and self._process.stdin:
+            with suppress(BrokenPipeError), self._process.stdin as pipe:
+                pipe.write(text.encode())
+
     def wait(self) -> int:
         return self._process.wait() if self._process else 0
 
+    def last_lines(self, count: int = 12) -> list[str]:
+        return logs.last_lines(self.log, count, since=self._began_at)
+
     def show_last_lines(self) -> None:
-        for line in logs.last_lines(self.log, 12, since=self._began_at):
+        for line in self.last_lines():
             say(f"    {line}")
 
     def _show_serious_lines(self) -> None:

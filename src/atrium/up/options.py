@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .schema import identify
+
+DEMO_FAILED = 3  # how `prepare` ends when the migrations went well and the demo data did not
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared with, not bound to
 SOURCE = Path(__file__).parent.parent
 
@@ -23,12 +26,6 @@ class Options:
     def base_url(self) -> str:
         host = WILDCARDS.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-
-def _migrate(database_url: str) -> None:
-    from atrium.core.db.migrations import upgrade
-
-    upgrade(database_url)
 
 
 def _api(options: Options) -> list[str]:
@@ -57,8 +54,8 @@ def _worker(options: Options) -> list[str]:  # noqa: ARG001  the same signature 
 class Program:
     """What is run; tests put small commands in its place."""
 
-    migrate: Callable[[str], None] = _migrate
-    demo: Sequence[str] = (sys.executable, "-m", "atrium.cli", "demo", "load")
+    identify: Callable[[str], str | None] = identify
+    prepare: Sequence[str] = (sys.executable, "-m", "atrium.cli", "prepare")
     children: Mapping[str, Callable[[Options], Sequence[str]]] = field(
         default_factory=lambda: {"api": _api, "worker": _worker}
     )

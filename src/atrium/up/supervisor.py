@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -18,8 +17,9 @@ from atrium.embedded import Embedded, EmbeddedError, ports, processes
 from atrium.embedded.state import Lock
 from atrium.embedded.watchdog import Watchdog
 
+from .bytecode import with_bytecode
 from .child import Child, how_it_ended
-from .options import Options, Program
+from .options import DEMO_FAILED, Options, Program
 from .signals import Interrupted, Signals
 from .terminal import detail, page, say, step
 
@@ -60,6 +60,7 @@ class Supervisor:
         self.lock = Lock(self.folder / "up.lock")
         self.servers: Embedded | None = None
         self.children: list[Child] = []
+        self.preparing: Child | None = None
         self.demo_is_loaded = False
         self.revive_at = 0.0
 
@@ -73,9 +74,9 @@ class Supervisor:
                 self._require_port()
                 if self.options.reset:
                     self._reset()
+                self._complete_environment()
                 self._start_servers()
-                self._migrate()
-                self._load_demo()
+                self._prepare()
             self._start_children()
             self._supervise(begin)
         finally:
@@ -123,14 +124,20 @@ class Supervisor:
             name: not self.environ.get(variable)
             for name, variable in (("postgres", "DATABASE_URL"), ("valkey", "REDIS_URL"))
         }
+        if wanted["postgres"] and not (self.folder / "state.json").exists():
+            # A new database needs it in any case, and it loads the application while the database is made.
+            self.preparing = self._begin_preparing()
         if any(wanted.values()):
             with step(" and ".join(TITLES[name] for name, wish in wanted.items() if wish)):
                 self.servers = embedded.start(self.folder, **wanted, say=detail, watchdog=self.watchdog)
             self._name_servers()
+
+    def _complete_environment(self) -> None:
         if "SECRET_KEY" not in self.environ:
             self.environ["SECRET_KEY"] = self._secret()
         self.environ.setdefault("PUBLIC_URL", self.options.base_url)
         self.environ["PYTHONUNBUFFERED"] = "1"
+        self.environ = with_bytecode(self.environ, self.folder / "bytecode")
 
     def _name_servers(self) -> None:
         if self.servers:
@@ -149,47 +156,47 @@ class Supervisor:
             file.write(secret)
         return secret
 
-    def _migrate(self) -> None:
-        with step("Migrations"):
-            try:
-                self.program.migrate(self.environ["DATABASE_URL"])
-            except Exception as error:
-                log = self.folder / "log" / "migrate.log"
-                log.write_text(traceback.format_exc())
-                raise CannotStart(f"The migrations failed, see {log}:\n{type(error).__name__}: {error}") from error
-
-    def _load_demo(self) -> None:
-        if not self.options.demo:
-            return
-        if self.environ.get("ENVIRONMENT", self.environ.get("APP_ENV")) == "production":
+    def _prepare(self) -> None:
+        """Migrations and demo data, unless the database says that it has them."""
+        demo, identity = self._wants_demo, self.program.identify(self.environ["DATABASE_URL"])
+        marker = self.folder / "demo"
+        # What was loaded stays loaded, or deleted by somebody who wanted it so, as long as the database is the same.
+        self.demo_is_loaded = demo and bool(identity) and _read(marker) == _stamp(identity)
+        if self.options.demo and not demo:
             say("  Demo data is not loaded in production.")
+        if identity and self.demo_is_loaded is demo and not self.preparing:
             return
-        # A database of one's own may have been emptied meanwhile, which only the command itself can see.
-        marker, loaded = self.folder / "demo", self._demo_stamp()
-        if loaded and marker.exists() and marker.read_text() == loaded:
-            self.demo_is_loaded = True
-            return
-        with step("Demo data"):
-            self.demo_is_loaded = self._run_demo()
-        if self.demo_is_loaded and loaded:
-            marker.write_text(loaded)
+        with step("Migrations and demo data" if demo else "Migrations"):
+            self.demo_is_loaded = self._end_preparing(self.preparing or self._begin_preparing())
+        if self.demo_is_loaded and (identity := self.program.identify(self.environ["DATABASE_URL"])):
+            marker.write_text(_stamp(identity))
 
-    def _demo_stamp(self) -> str | None:
-        return f"{version('atrium')} {self.servers.cluster}" if self.servers and self.servers.cluster else None
+    @property
+    def _wants_demo(self) -> bool:
+        return self.options.demo and self.environ.get("ENVIRONMENT", self.environ.get("APP_ENV")) != "production"
 
-    def _run_demo(self) -> bool:
-        demo = Child("demo", self.program.demo, self.folder / "log" / "demo.log", self.watchdog)
-        demo.start(self.environ)
+    def _begin_preparing(self) -> Child:
+        command = [*self.program.prepare, *(["--demo"] if self._wants_demo else [])]
+        child = Child("prepare", command, self.folder / "log" / "prepare.log", self.watchdog)
+        child.start(self.environ, listens=True)
+        return child
+
+    def _end_preparing(self, child: Child) -> bool:
+        """Whether there is demo data now; without a schema nothing goes on."""
         try:
-            code = demo.wait()
+            child.tell(json.dumps({name: self.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}) + "\n")
+            code = child.wait()
         finally:
-            if demo.is_running:
-                processes.stop([demo.target])
-            demo.reap()
-        if code != 0:
-            say(f"  The demo data was not loaded ({how_it_ended(code)}); the end of {demo.log}:")
-            demo.show_last_lines()
-        return code == 0
+            if child.is_running:
+                processes.stop([child.target])
+            child.reap()
+        if code not in (0, DEMO_FAILED):
+            reason = "".join(child.last_lines(1)) or how_it_ended(code)
+            raise CannotStart(f"The migrations failed, see {child.log}:\n{reason}")
+        if code == DEMO_FAILED:
+            say(f"  The demo data was not loaded; the end of {child.log}:")
+            child.show_last_lines()
+        return self._wants_demo and code == 0
 
     def _start_children(self) -> None:
         self._require_port()
@@ -274,6 +281,17 @@ class Supervisor:
         if self.children:
             say(f"Stopped after {time.monotonic() - begin:.1f} s.")
         self.lock.release()
+
+
+def _stamp(identity: str | None) -> str:
+    return f"{version('atrium')} {identity}"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _not_empty(environ: Mapping[str, str]) -> dict[str, str]:

@@ -11,9 +11,12 @@ arguments = json.loads(sys.argv[1])
 notes = arguments["notes"]
 
 
-def migrate(database_url: str) -> None:
-    with Path(notes).open("a") as file:
-        file.write(f"migrated {database_url}\n")
+def identify(database_url: str) -> str | None:
+    return database_url if f"migrated {database_url}" in read() else None
+
+
+def read() -> str:
+    return Path(notes).read_text() if Path(notes).exists() else ""
 
 
 def api(options: Options) -> list[str]:
@@ -25,8 +28,8 @@ def worker(options: Options) -> list[str]:
 
 
 program = Program(
-    migrate=migrate,
-    demo=[sys.executable, "-S", "-c", f"open({notes!r}, 'a').write('demo loaded\\n')"],
+    identify=identify,
+    prepare=[sys.executable, "-S", str(PROGRAMS / "prepare.py"), notes],
     children={"api": api, "worker": worker},
 )
 options = Options(port=arguments["port"], folder=Path(arguments["folder"]), reset=arguments["reset"])
