@@ -134,6 +134,14 @@ def run(act: Callable[["Runtime"], Awaitable[Result]]) -> Result:
     return asyncio.run(inside())
 
 
+def _require_database() -> None:
+    from atrium.environment import load_settings
+
+    if not load_settings().database_url:
+        click.echo("No database: set DATABASE_URL, or run `atrium up` in this folder.", err=True)
+        sys.exit(2)
+
+
 def main() -> None:
     os.environ.setdefault("LITESTAR_APP", "atrium.asgi:app")
     try:
@@ -152,6 +160,8 @@ def _dispatch(arguments: list[str]) -> None:
     if arguments[:1] and arguments[0] in ALONE:
         alone(arguments, obj={"run": run}, prog_name="atrium")
         return
+    if arguments[:1] == ["database"] and "--help" not in arguments:
+        _require_database()
     from litestar.cli.main import litestar_group
 
     from atrium.core.identity.commands import users
