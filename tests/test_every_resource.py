@@ -4,6 +4,7 @@ The table is copied from the access lines of the specification, never derived fr
 policy must make a cell fail. A resource that has no line here fails too.
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,9 +12,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, Numeric, String, Uuid
+from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, Numeric, String, Uuid, update
 from sqlalchemy.dialects.postgresql import JSONB
-from tests.core.factories import an_account, headers_for
+from tests.core.factories import a_principal, a_role, an_account, headers_for
 
 from atrium.app import MODULES
 from atrium.core.db.columns import Mark
@@ -22,10 +23,13 @@ from atrium.core.runtime import Runtime
 from atrium.core.services import Work, unit_of_work
 
 RESOURCES = {resource.name: resource for module in MODULES for resource in module.resources}
+VERBS = sorted({code for resource in RESOURCES.values() for code in resource.permissions()})
 
 # What a role may do with a row: "all" rows; its "own" rows (foreign ones are 404); "seen": it may read the own row but
 # not write it (403; foreign 404); "refused": its module is there, the verb is not for it (403); "absent": 404 for
-# everything.
+# everything; "locked": it may write, but none of the fields sent (422).
+# The clerk, client+ and officer+ hold every verb of the module, as a role that an administrator made may: permissions
+# open verbs and never rows.
 # read, create, update, delete
 ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "branches": {
@@ -35,6 +39,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("all", "refused", "all-seen", "all-seen"),
+        "client+": ("all", "refused", "all-seen", "all-seen"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "teams": {
         "advisor": ("all", "refused", "refused", "refused"),
@@ -43,6 +50,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("all", "refused", "all-seen", "all-seen"),
+        "client+": ("all", "refused", "all-seen", "all-seen"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "advisors": {
         "advisor": ("all", "refused", "own-only", "refused"),
@@ -51,6 +61,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("own", "refused", "seen", "absent"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "households": {
         "advisor": ("own", "own", "own", "own"),
@@ -59,6 +72,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("own", "refused", "seen", "absent"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "clients": {
         "advisor": ("own", "own", "own", "own"),
@@ -67,6 +83,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("own", "locked", "own", "absent"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "client_relationships": {
         "advisor": ("own", "own", "own", "own"),
@@ -75,6 +94,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("own", "refused", "seen", "seen"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "notes": {
         "advisor": ("own", "own", "own", "own"),
@@ -83,6 +105,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("none", "refused", "absent", "absent"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "orders": {
         "advisor": ("own", "own", "own", "own"),
@@ -91,6 +116,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "refused", "refused", "refused"),
         "admin": ("all", "all", "all", "all"),
         "stranger": ("absent", "absent", "absent", "absent"),
+        "clerk": ("none", "absent", "absent", "absent"),
+        "client+": ("own", "own", "seen", "seen"),
+        "officer+": ("all", "refused", "all-seen", "all-seen"),
     },
     "growth_scans": {
         "advisor": ("own", "never", "never", "never"),
@@ -99,6 +127,9 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "never", "never", "never"),
         "admin": ("all", "never", "never", "never"),
         "stranger": ("absent", "never", "never", "never"),
+        "clerk": ("none", "never", "never", "never"),
+        "client+": ("none", "never", "never", "never"),
+        "officer+": ("all", "never", "never", "never"),
     },
     "opportunities": {
         "advisor": ("own", "never", "own", "never"),
@@ -107,13 +138,16 @@ ACCESS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "compliance": ("all", "never", "refused", "never"),
         "admin": ("all", "never", "all", "never"),
         "stranger": ("absent", "never", "absent", "never"),
+        "clerk": ("none", "never", "absent", "never"),
+        "client+": ("none", "never", "absent", "never"),
+        "officer+": ("all", "never", "all-seen", "never"),
     },
 }
 
 # One harmless change per resource that every role allowed to update may make.
 CHANGE: dict[str, dict[str, Any]] = {
     "branches": {"city": "Haifa"},
-    "teams": {"name": "Renamed"},
+    "teams": {"is_active": False},
     "advisors": {"title": "Partner"},
     "households": {"name": "Renamed"},
     "clients": {"city": "Haifa"},
@@ -126,6 +160,7 @@ CHANGE: dict[str, dict[str, Any]] = {
 # Fields that a role may read and not write although it may update the record.
 LOCKED: dict[tuple[str, str], dict[str, Any]] = {
     ("clients", "advisor"): {
+        "advisor_id": str(uuid4()),
         "user_id": str(uuid4()),
         "kyc_status": "approved",
         "kyc_risk_rating": "low",
@@ -144,6 +179,13 @@ LOCKED: dict[tuple[str, str], dict[str, Any]] = {
         "status": "active",
     },
     ("households", "advisor"): {"advisor_id": str(uuid4())},
+    ("households", "mate"): {"advisor_id": str(uuid4())},
+    ("orders", "client"): {
+        "capacity": "principal",
+        "lot_method": "fifo",
+        "advisor_id": str(uuid4()),
+        "status": "filled",
+    },
     ("advisors", "advisor"): {
         "order_limit": 1,
         "status": "terminated",
@@ -156,8 +198,63 @@ LOCKED: dict[tuple[str, str], dict[str, Any]] = {
 
 # Fields that do not exist for a role: not in its records, not for its filters.
 HIDDEN: dict[tuple[str, str], tuple[str, ...]] = {
-    ("advisors", "client"): ("order_limit", "crd_number", "client_capacity", "discretionary_authority", "team_id"),
+    ("advisors", "client"): (
+        "order_limit",
+        "crd_number",
+        "client_capacity",
+        "discretionary_authority",
+        "team_id",
+        "advisor_code",
+        "currency",
+        "hired_on",
+        "terminated_on",
+        "is_team_lead",
+        "licenses",
+        "licensed_regions",
+    ),
     ("households", "client"): ("notes",),
+}
+
+LOCKED["clients", "mate"] = LOCKED["clients", "advisor"]
+
+# Everything that a role may send to change a record.
+WRITABLE: dict[tuple[str, str], tuple[str, ...]] = {
+    ("advisors", "advisor"): ("title",),
+    ("clients", "client"): (
+        "address_line1",
+        "address_line2",
+        "city",
+        "country_of_residence",
+        "do_not_contact",
+        "email",
+        "marketing_opt_in",
+        "phone",
+        "postal_code",
+        "preferred_channel",
+        "preferred_name",
+        "region",
+    ),
+    ("orders", "client"): (
+        "basis",
+        "currency",
+        "expire_on",
+        "limit_price",
+        "notes",
+        "notional",
+        "order_type",
+        "quantity",
+        "side",
+        "stop_price",
+        "symbol",
+        "time_in_force",
+    ),
+}
+
+# Who sees a note of the advisor about the portal user's client, and who may change it, by visibility.
+NOTES: dict[str, dict[str, tuple[int, int]]] = {
+    "private": {"advisor": (200, 200), "client": (404, 403), "compliance": (200, 403), "other": (404, 404)},
+    "team": {"advisor": (200, 200), "client": (404, 403), "compliance": (200, 403), "other": (404, 404)},
+    "client": {"advisor": (200, 200), "client": (200, 403), "compliance": (200, 403), "other": (404, 404)},
 }
 
 # Columns that a row needs beside what the example and its types say.
@@ -223,7 +320,7 @@ class World:
 
     def __init__(self, runtime: Runtime, client: httpx.AsyncClient) -> None:
         self.runtime, self.client = runtime, client
-        self.own, self.shared, self.foreign = Side(self), Side(self), Side(self)
+        self.own, self.portal, self.shared, self.foreign = Side(self), Side(self), Side(self), Side(self)
         self.headers: dict[str, dict[str, str]] = {}
 
     async def build(self) -> None:
@@ -236,13 +333,24 @@ class World:
             "stranger": None,
             "sharer": "wealth_advisor",
             "other": "wealth_advisor",
+            "keeper": "wealth_advisor",
+            "clerk": None,
+            "client+": "client",
+            "officer+": "compliance_officer",
         }
-        accounts = {
-            name: (await an_account(self.runtime, roles=(role,) if role else ())).id for name, role in users.items()
-        }
+        every_verb = await a_role(self.runtime, *VERBS, module="wealth")
+        accounts = {}
+        for name, role in users.items():
+            roles = [*([role] if role else []), *([every_verb] if name == "clerk" or name.endswith("+") else [])]
+            accounts[name] = (await an_account(self.runtime, roles=roles)).id
         advisors, clients, teams = RESOURCES["advisors"].model, RESOURCES["clients"].model, RESOURCES["teams"].model
         async with unit_of_work(self.runtime) as work:
-            for side, user in ((self.own, "advisor"), (self.shared, "sharer"), (self.foreign, "other")):
+            for side, user, portal in (
+                (self.own, "advisor", "client"),
+                (self.portal, "keeper", "client+"),
+                (self.shared, "sharer", None),
+                (self.foreign, "other", None),
+            ):
                 side.ids["core.users"] = accounts[user]
                 branch = await side.parent(work, "wealth.branches")
                 team = teams(branch_id=branch, name=uuid4().hex, share_book=side is self.shared)
@@ -254,8 +362,7 @@ class World:
                 side.ids |= {"wealth.teams": team.id, "wealth.advisors": advisor.id}
                 if side is self.shared:
                     work.session.add(advisors(user_id=accounts["mate"], advisor_code=uuid4().hex[:12], team_id=team.id))
-                portal = accounts["client"] if side is self.own else None
-                row = clients(advisor_id=advisor.id, last_name="Rosen", user_id=portal)
+                row = clients(advisor_id=advisor.id, last_name="Rosen", user_id=accounts[portal] if portal else None)
                 work.session.add(row)
                 await work.session.flush()
                 side.ids["wealth.clients"] = row.id
@@ -266,7 +373,8 @@ class World:
 
     def sides(self, role: str) -> tuple[tuple[Side, bool], tuple[Side, bool]]:
         """The side that is the role's own, and one that is not."""
-        return (self.shared if role == "mate" else self.own, True), (self.foreign, False)
+        own = {"mate": self.shared, "client+": self.portal}.get(role, self.own)
+        return (own, True), (self.foreign, False)
 
     async def row(self, side: Side, resource: Resource) -> UUID:
         """A fresh row; what exists once per side (the client of the portal user, the advisor) is that one."""
@@ -293,6 +401,21 @@ CASES = [(name, role) for name, line in ACCESS.items() for role in line]
 def test_every_resource_has_a_line() -> None:
     assert set(ACCESS) == set(RESOURCES)
     assert {name for name, resource in RESOURCES.items() if resource.update} == set(CHANGE)
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_who_holds_neither_claim_nor_permission_is_nobody(name: str) -> None:
+    assert RESOURCES[name].policy.kind(a_principal()) == 0
+
+
+def test_only_the_system_and_administrators_write_growth_scans() -> None:
+    policy = RESOURCES["growth_scans"].policy
+    for principal in (
+        a_principal(advisor_id=uuid4()),
+        replace(a_principal(), permissions=frozenset(["wealth.oversee"])),
+    ):
+        assert policy.kind(principal) != 0
+        assert not policy.writes(policy.kind(principal))
 
 
 @pytest.mark.parametrize("name", RESOURCES)
@@ -361,7 +484,7 @@ async def test_creating(name: str, role: str, world: World) -> None:
             body["user_id"] = str((await an_account(world.runtime, roles=("wealth_advisor",))).id)
         if mine and role in ("advisor", "mate"):
             body.pop("advisor_id", None)  # what they make is theirs
-        if role == "client" and name == "orders":
+        if role in ("client", "client+") and name == "orders":
             body["basis"] = "unsolicited"
         body |= {column: uuid4().hex[:12] for column in ("code", "advisor_code", "name") if column in body}
         answer = await world.client.post(paths(resource, side), headers=world.headers[role], json=body)
@@ -400,6 +523,7 @@ def _expected(allowed: str, *, mine: bool, done: int) -> int:
         "seen": (403, 404),
         "refused": (403, 403),
         "absent": (404, 404),
+        "locked": (422, 422),
         "never": (405, 405),
     }
     return outcomes[allowed][0 if mine else 1]
@@ -408,8 +532,9 @@ def _expected(allowed: str, *, mine: bool, done: int) -> int:
 @pytest.mark.parametrize(("name", "role"), LOCKED)
 async def test_a_locked_field_is_refused_one_by_one(name: str, role: str, world: World) -> None:
     resource = RESOURCES[name]
-    row = await world.row(world.own, resource)
-    path = f"{paths(resource, world.own)}/{row}"
+    side = world.sides(role)[0][0]
+    row = await world.row(side, resource)
+    path = f"{paths(resource, side)}/{row}"
     before = (await world.client.get(path, headers=world.headers["admin"])).json()
 
     for field, value in LOCKED[name, role].items():
@@ -418,6 +543,89 @@ async def test_a_locked_field_is_refused_one_by_one(name: str, role: str, world:
         assert field not in answer.json()["allowed"]
 
     assert (await world.client.get(path, headers=world.headers["admin"])).json() == before
+
+
+@pytest.mark.parametrize(("name", "role"), WRITABLE)
+async def test_what_a_role_may_write_at_all(name: str, role: str, world: World) -> None:
+    resource = RESOURCES[name]
+    path = f"{paths(resource, world.own)}/{await world.row(world.own, resource)}"
+
+    answer = await world.client.put(path, headers=world.headers[role], json={"no such field": 1})
+
+    assert answer.json()["allowed"] == list(WRITABLE[name, role])
+
+
+async def test_what_a_portal_user_may_say_of_a_new_order(world: World) -> None:
+    answer = await world.client.post(
+        RESOURCES["orders"].path, headers=world.headers["client"], json={"no such field": 1}
+    )
+
+    more = {"client_id", "client_order_id", "draft"}
+    assert set(answer.json()["allowed"]) == {*WRITABLE["orders", "client"], *more}
+
+    own, foreign = world.own.ids["wealth.clients"], world.foreign.ids["wealth.clients"]
+    path, body = RESOURCES["orders"].path, dict(RESOURCES["orders"].example)
+    made = await world.client.post(path, headers=world.headers["client"], json=body)
+    elsewhere = await world.client.post(path, headers=world.headers["client"], json={**body, "client_id": str(foreign)})
+    assert (made.status_code, made.json()["client_id"]) == (201, str(own))
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "CLIENT_MISMATCH")
+
+
+@pytest.mark.parametrize(("visibility", "role"), [(one, role) for one, line in NOTES.items() for role in line])
+async def test_the_visibility_of_a_note(visibility: str, role: str, world: World) -> None:
+    resource = RESOURCES["notes"]
+    async with unit_of_work(world.runtime) as work:
+        row = await world.own.row(work, resource)
+        await work.session.execute(
+            update(resource.table).where(resource.table.c.id == row).values(visibility=visibility)
+        )
+    path, headers = f"{resource.path}/{row}", world.headers[role]
+
+    read = await world.client.get(path, headers=headers)
+    listed = await world.client.get(resource.path, headers=headers, params={"id": str(row)})
+    changed = await world.client.put(path, headers=headers, json={"body": "Changed."})
+
+    assert (read.status_code, changed.status_code) == NOTES[visibility][role]
+    assert listed.json()["total"] == (1 if read.status_code == 200 else 0)
+
+
+async def test_a_note_of_somebody_else_is_read_and_not_changed(world: World) -> None:
+    resource = RESOURCES["notes"]
+    body = {**resource.example, "client_id": str(world.own.ids["wealth.clients"])}
+    made = await world.client.post(resource.path, headers=world.headers["admin"], json=body)
+    path, headers = made.headers["location"], world.headers["advisor"]
+
+    assert (await world.client.get(path, headers=headers)).status_code == 200
+    assert (await world.client.put(path, headers=headers, json={"body": "x"})).status_code == 403
+    assert (await world.client.delete(path, headers=headers)).status_code == 403
+
+
+async def test_a_private_note_is_its_authors_alone_in_a_team(world: World) -> None:
+    resource = RESOURCES["notes"]
+    async with unit_of_work(world.runtime) as work:
+        row = await world.shared.row(work, resource)
+        await work.session.execute(
+            update(resource.table).where(resource.table.c.id == row).values(visibility="private")
+        )
+    path = f"{resource.path}/{row}"
+
+    assert (await world.client.get(path, headers=world.headers["sharer"])).status_code == 200
+    assert (await world.client.get(path, headers=world.headers["mate"])).status_code == 404
+    assert (await world.client.put(path, headers=world.headers["mate"], json={"body": "x"})).status_code == 404
+
+
+async def test_an_order_of_a_clients_own_accord_is_the_clients_to_change(world: World) -> None:
+    resource = RESOURCES["orders"]
+    async with unit_of_work(world.runtime) as work:
+        row = await world.own.row(work, resource)
+        await work.session.execute(update(resource.table).where(resource.table.c.id == row).values(basis="unsolicited"))
+    path, headers = f"{resource.path}/{row}", world.headers["client"]
+
+    changed = await world.client.put(path, headers=headers, json={"notes": "At once."})
+    moved = await world.client.put(path, headers=headers, json={"basis": "advised"})
+
+    assert (changed.status_code, changed.json()["notes"]) == (200, "At once.")
+    assert (moved.status_code, moved.json()["code"]) == (403, "OUT_OF_SCOPE")
 
 
 @pytest.mark.parametrize(("name", "role"), HIDDEN)

@@ -1,5 +1,7 @@
 """What every resource does with records, shown on the clients of an advisor."""
 
+import base64
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +9,9 @@ import httpx
 import pytest
 from tests.wealth.factories import an_advisor
 
+from atrium.core.resources.lists import KEPT_LENGTH, KEPT_QUERIES
 from atrium.core.runtime import Runtime
+from atrium.wealth.resources import clients
 
 PATH = "/api/v1/clients"
 
@@ -212,3 +216,66 @@ async def test_a_trailing_slash_changes_nothing(client: httpx.AsyncClient, advis
     await make(client, advisor)
 
     assert (await client.get(f"{PATH}/", headers=advisor)).json() == (await client.get(PATH, headers=advisor)).json()
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b'{"last_name": 7, ', 400),
+        (b'{"last_name": 7} x', 400),
+        (b'{"last_name": 7, "city": "\xff"}', 400),
+        (b'{"last_name": "\\ud800"}', 400),
+        (b'\xef\xbb\xbf{"last_name": "x"}', 400),
+        ('{"last_name": "x"}'.encode("utf-16"), 400),
+        (b'{"last_name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+        (b'{"last_name": 7, "last_name": "x"}', 422),
+        (b'{"dependents": ' + b"9" * 5000 + b"}", 422),
+        (b'{"net_worth": "1e999999999"}', 422),
+        (b'{"net_worth": 1.00000000000000000000000000001}', 422),
+    ],
+)
+async def test_no_body_is_too_strange_for_an_answer(
+    client: httpx.AsyncClient, advisor: dict[str, str], content: bytes, status: int
+) -> None:
+    made = await make(client, advisor)
+
+    for method, url in (("POST", PATH), ("PUT", f"{PATH}/{made['id']}")):
+        answer = await client.request(method, url, headers=advisor, content=content)
+        assert answer.status_code == status, answer.text
+        assert answer.json()["detail"].strip(". ")
+    assert (await client.get(f"{PATH}/{made['id']}", headers=advisor)).json() == made
+
+
+async def test_a_refusal_does_not_grow_with_the_body(client: httpx.AsyncClient, advisor: dict[str, str]) -> None:
+    answer = await client.post(PATH, headers=advisor, json={f"field_{place}": 1 for place in range(20_000)})
+
+    assert answer.status_code == 422
+    assert len(answer.content) < 20_000
+
+
+@pytest.mark.parametrize("value", [None, "NaN", "1e999999999", "\0", "9" * 4000, "x"])
+async def test_a_cursor_with_other_values_is_refused(
+    client: httpx.AsyncClient, advisor: dict[str, str], value: str | None
+) -> None:
+    for worth in (1, 2, 3):
+        await make(client, advisor, net_worth=worth)
+    params = {"limit": "2", "order_by": "net_worth"}
+    cursor = (await client.get(PATH, headers=advisor, params=params)).json()["next_cursor"]
+    mark, worth, last = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+
+    for position in ([mark, value, last], [mark, worth, value], [mark, value, value], [mark], [mark, worth, last, "1"]):
+        if position == [mark, None, last]:
+            continue  # a null is a position of a column that may be empty
+        made_up = base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+        answer = await client.get(PATH, headers=advisor, params={**params, "cursor": made_up})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "cursor"]), position
+
+
+async def test_invented_queries_fill_no_memory(client: httpx.AsyncClient, advisor: dict[str, str]) -> None:
+    for place in range(30):
+        answer = await client.get(PATH, headers=advisor, params={"q": f"{place}" + "x" * 50_000})
+        assert answer.status_code == 200
+
+    kept = clients._lists._kept
+    assert len(kept) <= KEPT_QUERIES
+    assert max((len(query_string) for query_string, _kind, _within in kept), default=0) <= KEPT_LENGTH

@@ -90,6 +90,19 @@ class Clause:
     def may_write(self, name: str) -> bool:
         return self.writes and name not in self.locked and (self.unlocked is None or name in self.unlocked)
 
+    def may_write_all(self, names: Iterable[str]) -> bool:
+        return all(name in self.stamps or self.may_write(name) for name in names)
+
+    @property
+    def target(self) -> ColumnElement[bool] | None:
+        """The rows it writes."""
+        return self.rows if self.written is None else self.written
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes and deletes whole rows, not only writes some fields of them."""
+        return self.writes and self.unlocked is None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
@@ -115,11 +128,25 @@ class Policy:
         """The rows this kind of caller may read; None means all."""
         return _any(clause.rows for clause in self._of(kind))
 
-    def written(self, kind: int) -> ColumnElement[bool] | None:
-        """The rows this kind of caller may write, before and after the write; None means all."""
-        return _any(
-            clause.rows if clause.written is None else clause.written for clause in self._of(kind) if clause.writes
-        )
+    def written(self, kind: int, fields: Iterable[str] = ()) -> ColumnElement[bool] | None:
+        """The rows in which this kind of caller may write all of these fields, before and after; None means all.
+
+        Clauses add up row by row: what one lets a caller write is not writable in the rows of another.
+        """
+        asked = tuple(fields)
+        return _any(clause.target for clause in self._of(kind) if clause.writes and clause.may_write_all(asked))
+
+    def removed(self, kind: int) -> ColumnElement[bool] | None:
+        """The rows this kind of caller may delete: those in which it is not limited to some fields."""
+        return _any(clause.target for clause in self._of(kind) if clause.makes)
+
+    def is_mixed(self, kind: int) -> bool:
+        """Whether several clauses let this kind of caller write, so that it depends on the row which fields it may."""
+        return sum(clause.writes for clause in self._of(kind)) > 1
+
+    def writes(self, kind: int) -> bool:
+        """Whether this kind of caller may write any row at all."""
+        return any(clause.writes for clause in self._of(kind))
 
     def hidden(self, kind: int) -> frozenset[str]:
         """Fields that do not exist for this kind of caller: hidden by any clause, unless one opens every row."""
@@ -132,9 +159,10 @@ class Policy:
         return any(clause.may_write(name) for clause in self._of(kind)) and name not in self.hidden(kind)
 
     def stamps(self, kind: int) -> Mapping[str, str]:
-        """Columns that a new row gets from the caller: column -> claim."""
+        """Columns that a new row gets from the caller: column -> claim; none where several clauses could make it."""
         clauses = self._of(kind)
-        return clauses[0].stamps if len(clauses) == 1 else {}
+        makers = [clause for clause in clauses if clause.makes] if len(clauses) > 1 else clauses
+        return makers[0].stamps if len(makers) == 1 else {}
 
     @property
     def claims(self) -> frozenset[str]:

@@ -11,11 +11,15 @@ def misfit(value: Decimal, precision: int, scale: int) -> str | None:
     """
     if not value.is_finite():
         return "must be a finite number"
-    _, digits, exponent = value.normalize().as_tuple()
-    places = max(0, -int(exponent))
-    if places > scale:
+    if not value:
+        return None
+    digits = value.as_tuple().digits
+    used = len(digits)
+    while digits[used - 1] == 0:  # normalize() would round to the context's precision first
+        used -= 1
+    if used - 1 - value.adjusted() > scale:
         return f"has more than {scale} decimal places"
-    if len(digits) + int(exponent) > precision - scale:
+    if value.adjusted() >= precision - scale:
         return f"has more than {precision - scale} digits before the decimal point"
     return None
 

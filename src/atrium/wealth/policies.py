@@ -44,7 +44,6 @@ DECIDED_ABOVE_THE_ADVISOR = (
     "is_pep",
 )
 WRITTEN_BY_PORTAL_USERS = (
-    "client_id",
     "client_order_id",
     "symbol",
     "side",
@@ -158,5 +157,5 @@ protect(
     )
     | oversight,
 )
-protect(GrowthScan, held_by(GrowthScan.advisor_id, ADVISOR, writes=False) | oversight)
-protect(Opportunity, book(Opportunity.advisor_id) | oversight)
+protect(GrowthScan, held_by(GrowthScan.advisor_id, ADVISOR, writes=False, stamps={}) | oversight)
+protect(Opportunity, book(Opportunity.advisor_id, stamps={}) | oversight)

@@ -7,6 +7,7 @@ column of a resource; the failure names it at start-up.
 """
 
 import functools
+import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -40,6 +41,8 @@ from atrium.core.money import misfit
 UTC_STAMP = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 WIDTHS: dict[type, int] = {SmallInteger: 15, Integer: 31, BigInteger: 63}
 JSON_DEPTH = 20
+UNORDERED = (JSONB, ARRAY, LargeBinary)
+"""Types that a list can neither filter nor sort by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Field:
     mark: Mark | None
     precision: int = 0
     scale: int = 0
+    is_address: bool = False
 
     @property
     def required(self) -> bool:
@@ -69,10 +73,17 @@ class Field:
         if isinstance(value, Decimal):
             return misfit(value, self.precision, self.scale)
         if isinstance(value, str):
-            return "must not contain NUL characters" if "\0" in value else None
+            if "\0" in value:
+                return "must not contain NUL characters"
+            return _address_misfit(value) if self.is_address else None
         if isinstance(value, list | dict):
             return _json_misfit(value, JSON_DEPTH)
-        return None
+        return _moment_misfit(value) if isinstance(value, date) else None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether a list can filter and sort by it."""
+        return not isinstance(self.column.type, UNORDERED)
 
     def parse(self, text: str) -> Any:
         """The value that a query parameter spells; ValueError says what was expected."""
@@ -108,6 +119,7 @@ def field_of(column: Column[Any]) -> Field:
         mark=info.get("mark"),
         precision=precision,
         scale=scale,
+        is_address=isinstance(column.type, INET),
     )
 
 
@@ -163,6 +175,24 @@ def _json_misfit(value: Any, depth: int) -> str | None:
         ):
             return str(wrong)
     return None
+
+
+def _moment_misfit(value: date) -> str | None:
+    """The first and last that Python knows are how asyncpg spells -infinity and infinity."""
+    if isinstance(value, datetime):
+        try:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError:
+            return "is out of range"
+    return "is out of range" if value in (type(value).min, type(value).max) else None
+
+
+def _address_misfit(text: str) -> str | None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return "must be an IP address"
+    return "must be an IP address without a zone" if "%" in text else None
 
 
 TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
@@ -224,6 +254,10 @@ def render(column: ColumnElement[Any]) -> ColumnElement[Any]:
             return func.host(column)
         case CITEXT():
             return cast(column, String)
+        case LargeBinary():
+            return func.translate(
+                func.encode(column, literal_column("'base64'")), literal_column("E'\\n'"), literal_column("''")
+            )
         case _:
             return column
 

@@ -157,7 +157,7 @@ class _Reader:
                 raise UnknownParameter(f"{part} in {joiner} has no known operator.", allowed=["eq", *OPERATORS])
             listed = operator in ("in", "nin", "between")
             texts = list(_split(value.removeprefix("(").removesuffix(")"), joiner)) if listed else [_unquote(value)]
-            children.append(self.condition(joiner, column, operator, texts))
+            children.append(self.condition(f"{joiner}.{column}", column, operator, texts))
         if not children:
             raise _invalid(joiner, "needs at least one condition")
         return Group("and" if joiner == "and" else "or" if joiner == "or" else "not", tuple(children))
@@ -313,8 +313,13 @@ def read_cursor(cursor: str, query: Query, words: Vocabulary) -> tuple[Any, ...]
         raise _invalid("cursor", "belongs to another filter or order; start again without it")
     try:
         return tuple(
-            None if text is None else words.fields[order.column].parse(text)
-            for order, text in zip(query.shape.order, texts, strict=True)
+            _position(words.fields[order.column], text) for order, text in zip(query.shape.order, texts, strict=True)
         )
     except ValueError:
         raise _invalid("cursor", "is not a cursor of this list") from None
+
+
+def _position(known: Field, text: str | None) -> Any:
+    if text is None and not known.nullable:
+        raise ValueError("must not be null")
+    return None if text is None else known.parse(text)

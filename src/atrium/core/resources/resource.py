@@ -21,14 +21,13 @@ old row
 
 import functools
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, func, literal_column
+from sqlalchemy import ColumnElement, Table
 
 from atrium.core import clock
 from atrium.core.access import Policy, Principal, policy_of, policy_of_table
@@ -36,21 +35,20 @@ from atrium.core.db.columns import Mark
 from atrium.core.db.entity import Entity
 from atrium.core.db.wire import Field, fields_of
 from atrium.core.errors import AtriumError, Forbidden, MethodNotAllowed, NotFound
-from atrium.core.query import build
-from atrium.core.query.ast import Order, Query
-from atrium.core.query.parse import Vocabulary, parse, signature, write_cursor
+from atrium.core.query.ast import Query
+from atrium.core.query.parse import Vocabulary, write_cursor
 from atrium.core.resources import second_look
+from atrium.core.resources.lists import Lists, read_order, search_text
 from atrium.core.resources.schemas import Body
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller, Work
 from atrium.core.statements import reads, writes
 from atrium.core.statements.compiled import Cache, Compiled, fetch, run
-from atrium.core.statements.table import WITHIN, Guarded
+from atrium.core.statements.table import WITHIN, Guarded, parents_of
 
 Prepare = Callable[[dict[str, Any], Principal, datetime], dict[str, Any]]
 Condition = tuple[ColumnElement[bool], Callable[[dict[str, Any]], AtriumError]]
 Preset = Callable[[str], tuple[tuple[str, str, Any], ...]]
-KEPT_QUERIES = 2048
 PARAMETERS = re.compile(r"\{(\w+)\}")
 
 
@@ -82,16 +80,6 @@ class Page:
             b"null" if total is None else b"%d" % -(-total // limit),
             b"null" if self.next_cursor is None else b'"%s"' % self.next_cursor.encode(),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A query string read and compiled once for one kind of caller."""
-
-    query: Query
-    compiled: Compiled
-    values: Mapping[str, Any]
-    mark: str
 
 
 @dataclass(eq=False)
@@ -133,9 +121,9 @@ class Resource:
         self.fields: Mapping[str, Field] = fields_of(self.model)
         self.guarded = Guarded(table, dict(self.fields), self.policy)
         self.statements = Cache()
-        self._queries: OrderedDict[tuple[str, int, tuple[str, ...]], _Prepared] = OrderedDict()
-        self.default_order = _read_order(self.sort)
-        self._search = _search_text(self.search, table)
+        self.default_order = read_order(self.sort)
+        self._search = search_text(self.search, table)
+        self._lists = Lists(self.guarded, self.statements, self._search)
         self._check_declaration()
 
     def _check_declaration(self) -> None:
@@ -143,7 +131,10 @@ class Resource:
         unknown = named - set(self.fields) - set(self.accepts)
         if unknown:
             raise ValueError(f"{self.name} names columns that it has not: {sorted(unknown)}")
-        if self.create or self.update:
+        unordered = [name for name in (*self.filters, *self.sorts) if not self.fields[name].is_ordered]
+        if unordered:
+            raise ValueError(f"{self.name} cannot filter or sort by {sorted(unordered)}")
+        if self.create is not None or self.update is not None:
             for reference in self._writable_keys():
                 if policy_of_table(reference.column.table) is None and reference.column.table is not self.table:
                     raise ValueError(f"{self.name}: the parent of a writable key has no policy: {reference}")
@@ -196,7 +187,7 @@ class Resource:
         principal = caller.principal
         principal.require(self.read)
         kind = self.policy.kind(principal)
-        prepared = self._prepare(query_string, kind, tuple(within))
+        prepared = self._lists.prepare(query_string, kind, tuple(within), self.vocabulary)
         values = {**prepared.values, **{WITHIN + name: value for name, value in within.items()}}
         if within:
             await second_look.require_parents(self, runtime, principal, within)
@@ -207,33 +198,6 @@ class Resource:
             write_cursor(prepared.mark, [row[3 + place] for place in range(len(query.shape.order))]) if more else None
         )
         return Page(row[1] or b"", rows, total, query, cursor)
-
-    def _prepare(self, query_string: str, kind: int, within: tuple[str, ...]) -> _Prepared:
-        key = (query_string, kind, within)
-        found = self._queries.get(key)
-        if found is not None:
-            self._queries.move_to_end(key)
-            return found
-        query = parse(query_string, self.vocabulary(kind))
-        shape, nulls = query.shape, tuple(value is None for value in query.after)
-        compiled = self.statements.get(
-            ("page", shape, kind, nulls, within),
-            lambda: reads.page(
-                self.guarded,
-                shape,
-                kind,
-                search=self._search,
-                values=len(query.values) - shape.search,
-                nulls=nulls,
-                within=within,
-            ),
-        )
-        values = build.bind_values(shape.where, query.values) | {"limit": query.limit, "offset": query.offset}
-        values |= {f"after{place}": value for place, value in enumerate(query.after)}
-        found = self._queries[key] = _Prepared(query, compiled, values, signature(query))
-        if len(self._queries) > KEPT_QUERIES:
-            self._queries.popitem(last=False)
-        return found
 
     async def get(
         self, runtime: Runtime, caller: Caller, row_id: UUID, within: Mapping[str, UUID] | None = None
@@ -272,7 +236,11 @@ class Resource:
         principal = caller.principal
         self._require(self.create, principal)
         kind = self._writer(principal)
-        values = {**self.body("create", kind, tuple(within)).decode(raw), **within}
+        if not self.policy.writes(kind):
+            raise Forbidden(f"You may not make a {self.noun()}.")
+        values = self.body("create", kind, tuple(within)).decode(raw)
+        asked = self._asked(values, kind)
+        values |= within
         values = self._stamp(values, kind, principal)
         if self.on_create is not None:
             values = self.on_create(values, principal, clock.now())
@@ -281,8 +249,8 @@ class Resource:
         references = self._references(values, principal)
         columns = tuple(sorted(values))
         compiled = self.statements.get(
-            ("create", kind, columns, _key(references)),
-            lambda: writes.create(self.guarded, kind, columns, references),
+            ("create", kind, columns, _key(references), asked),
+            lambda: writes.create(self.guarded, kind, columns, references, asked),
         )
         rows = await run(runtime, compiled, self._binds(values, caller), principal, self.table)
         if not rows:
@@ -303,7 +271,11 @@ class Resource:
         principal = caller.principal
         self._require(self.update, principal)
         kind, within = self._writer(principal), within or {}
+        if not self.policy.writes(kind):
+            await self.get(runtime, caller, row_id, within)
+            raise Forbidden(self._unchangeable())
         values = self.body("update", kind).decode(raw)
+        asked = self._asked(values, kind)
         if self.on_update is not None and values:
             values = self.on_update(values, principal, clock.now())
         if not values:
@@ -314,9 +286,9 @@ class Resource:
         matching = if_match is not None
         only_if = self.update_if[0] if self.update_if else None
         compiled = self.statements.get(
-            ("change", kind, columns, _key(references), matching, inside),
+            ("change", kind, columns, _key(references), matching, inside, asked),
             lambda: writes.change(
-                self.guarded, kind, columns, references, matching=matching, within=inside, only_if=only_if
+                self.guarded, kind, columns, references, asked, matching=matching, within=inside, only_if=only_if
             ),
         )
         binds = self._binds(values, caller) | {"id": row_id, "if_match": if_match}
@@ -325,7 +297,7 @@ class Resource:
         if not rows:
             await second_look.explain_untouched(self, runtime, caller, row_id, if_match, within, self.update_if)
             await second_look.explain_missing_parents(runtime, principal, references, values, {})
-            raise Forbidden(f"You may read this {self.noun()} but not change it.")
+            raise Forbidden(self._unchangeable())
         return Record(rows[0][0], rows[0][1], rows[0][2])
 
     async def remove(
@@ -364,6 +336,10 @@ class Resource:
             raise NotFound
         return kind
 
+    def _asked(self, values: Mapping[str, Any], kind: int) -> tuple[str, ...]:
+        """The fields of the table that the caller sends, where not every row it writes has them all open."""
+        return tuple(sorted(name for name in values if name in self.fields)) if self.policy.is_mixed(kind) else ()
+
     def _stamp(self, values: dict[str, Any], kind: int, principal: Principal) -> dict[str, Any]:
         """What the policy sets from the caller; naming somebody else is refused rather than corrected."""
         for column, claim in self.policy.stamps(kind).items():
@@ -386,13 +362,11 @@ class Resource:
             known = self.fields.get(name)
             if known is None or values[name] is None or known.mark is Mark.SYSTEM:
                 continue
-            for key in known.column.foreign_keys:
-                owner = policy_of_table(key.column.table)
-                if owner is not None:
-                    model, policy = owner
-                    parent = Guarded(key.column.table, dict(fields_of(model)), policy)
-                    found.append(writes.Reference(name, parent, policy.kind(principal)))
+            found += [writes.Reference(name, *parent) for parent in parents_of(known.column, principal)]
         return tuple(found)
+
+    def _unchangeable(self) -> str:
+        return f"You may read this {self.noun()} but not change it."
 
     def noun(self) -> str:
         """What one record is called in a sentence."""
@@ -401,19 +375,3 @@ class Resource:
 
 def _key(references: Sequence[writes.Reference]) -> tuple[tuple[str, int], ...]:
     return tuple((reference.column, reference.kind) for reference in references)
-
-
-def _read_order(sort: str) -> tuple[Order, ...]:
-    orders = [Order(part.lstrip("-"), part.startswith("-")) for part in sort.split(",")]
-    return (*orders, Order("id", orders[-1].descending)) if orders[-1].column != "id" else tuple(orders)
-
-
-def _search_text(search: Sequence[str] | ColumnElement[str], table: Table) -> ColumnElement[str] | None:
-    if isinstance(search, ColumnElement):
-        return search
-    parts: list[ColumnElement[str]] = [func.coalesce(table.c[name], literal_column("''")) for name in search]
-    return functools.reduce(_joined, parts) if parts else None
-
-
-def _joined(one: ColumnElement[str], other: ColumnElement[str]) -> ColumnElement[str]:
-    return one.op("||")(literal_column("' '")).op("||")(other)

@@ -88,12 +88,12 @@ def _under(resource: Resource, path: str, *, main: bool) -> Iterator[HTTPRouteHa
 
     yield door(get, collection, "list", list_records, 200)
     yield door(get, item, "get", get_record, 200)
-    if resource.create:
+    if resource.create is not None:
         yield door(post, collection, "create", create_record, 201)
-    if resource.update:
+    if resource.update is not None:
         yield door(put, item, "replace", update_record, 200)
         yield door(patch, item, "update", patch_record, 200)
-    if resource.delete:
+    if resource.delete is not None:
         yield door(delete, item, "delete", delete_record, 204)
     if resource.history:
         yield door(get, item + "/history", "history", record_history, 200)

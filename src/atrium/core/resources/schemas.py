@@ -22,6 +22,10 @@ SERVER_OWNED = ("id", "created_at", "updated_at", "created_by", "updated_by")
 KEPT = (datetime, date, time, Decimal, UUID, bytes)
 """Types that stay what they are when a decoded body becomes a mapping of the fields that are present."""
 
+NAMED = 50
+"""As many unknown fields are named in one answer, so that it never grows with the body."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class Body:
     """The writable fields of one verb for one kind of caller."""
@@ -46,8 +50,8 @@ class Body:
             found = self._decoder.decode(raw)
         except msgspec.ValidationError:
             raise self._faults(raw) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Malformed(f"The body is not JSON: {error}.") from None
+        except UNREADABLE as error:
+            raise _malformed(error) from None
         values: dict[str, Any] = msgspec.to_builtins(found, builtin_types=KEPT)
         for name in SERVER_OWNED:
             if name not in self.kinds:
@@ -69,23 +73,28 @@ class Body:
         """The same from already decoded JSON, for callers that have no bytes (bulk, import, jobs)."""
         return self.decode(msgspec.json.encode(given))
 
-    def _faults(self, raw: bytes) -> Invalid:
-        given = msgspec.json.decode(raw)
-        if not isinstance(given, dict):
+    def _faults(self, raw: bytes) -> Invalid | Malformed:
+        try:
+            given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        except msgspec.ValidationError:
             return Invalid("The body must be a JSON object.", errors=[FieldError(("body",), "must be an object")])
-        unknown = [name for name in given if name not in self.kinds and name not in SERVER_OWNED]
+        except UNREADABLE as error:  # behind the first fault
+            return _malformed(error)
+        unknown = [name for name in given if name not in self.kinds and name not in SERVER_OWNED][:NAMED]
         if unknown:
             errors = [FieldError(("body", name), "unknown or read-only field", "unknown_field") for name in unknown]
             text = f"{', '.join(map(str, unknown))}: not a field you can set here."
             return UnknownField(text, errors=errors, allowed=sorted(self.kinds))
         errors = [FieldError(("body", name), "is required", "missing") for name in self.required if name not in given]
-        for name, value in given.items():
+        for name, member in given.items():
             if name in self.kinds:
                 try:
-                    msgspec.json.decode(_member(raw, name, value), type=self.kinds[name])
+                    msgspec.json.decode(member, type=self.kinds[name])
                 except msgspec.ValidationError as error:
                     errors.append(FieldError(("body", name), self._sentence(name, error)))
-        return _invalid(errors)
+                except UNREADABLE as error:
+                    return _malformed(error)
+        return _invalid(errors or [FieldError(("body",), "must not name a field twice")])
 
     def _sentence(self, name: str, error: msgspec.ValidationError) -> str:
         choices = self.fields[name].column.info.get("choices") if name in self.fields else None
@@ -95,10 +104,8 @@ class Body:
         return text[0].lower() + text[1:]
 
 
-def _member(raw: bytes, name: str, value: Any) -> bytes:
-    """One member as JSON again, its numbers untouched."""
-    members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    return bytes(members[name]) if name in members else msgspec.json.encode(value)
+def _malformed(error: Exception) -> Malformed:
+    return Malformed(f"The body is not JSON: {error}.")
 
 
 def _invalid(errors: list[FieldError]) -> Invalid:

@@ -10,14 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from atrium.core.access import Principal, policy_of_table
-from atrium.core.db.wire import fields_of
+from atrium.core.access import Principal
 from atrium.core.errors import AtriumError, Invalid, NotFound, PreconditionFailed
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller
 from atrium.core.statements import reads
 from atrium.core.statements.compiled import Cache, fetch
-from atrium.core.statements.table import Guarded
+from atrium.core.statements.table import Guarded, parents_of
 from atrium.core.statements.writes import Reference
 
 if TYPE_CHECKING:
@@ -88,13 +87,9 @@ async def require_parents(
 ) -> None:
     """A nested path whose parent the caller may not see is not there."""
     for name, value in within.items():
-        for key in resource.fields[name].column.foreign_keys:
-            owner = policy_of_table(key.column.table)
-            if owner is not None:
-                model, policy = owner
-                parent = Guarded(key.column.table, dict(fields_of(model)), policy)
-                if not await _sees(runtime, principal, parent, policy.kind(principal), value):
-                    raise NotFound
+        for parent, kind in parents_of(resource.fields[name].column, principal):
+            if not await _sees(runtime, principal, parent, kind, value):
+                raise NotFound
 
 
 async def _sees(runtime: Runtime, principal: Principal, parent: Guarded, kind: int, row_id: UUID) -> bool:

@@ -1,11 +1,12 @@
 """What reads and writes share: one table seen under its policy, and how a record of it is rendered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     FromClause,
     Table,
@@ -15,12 +16,13 @@ from sqlalchemy import (
     extract,
     func,
     literal_column,
+    or_,
     select,
     true,
 )
 
-from atrium.core.access import Policy
-from atrium.core.db.wire import Field, render
+from atrium.core.access import Policy, Principal, policy_of_table
+from atrium.core.db.wire import Field, fields_of, render
 
 WITHIN = "within_"
 
@@ -45,14 +47,33 @@ class Guarded:
         return self.table.c.deleted_at.is_(None) if self.is_soft_deleted else true()
 
     def within(self, columns: Iterable[str]) -> list[ColumnElement[bool]]:
-        """Rows under the parent that a nested path names."""
-        return [self.table.c[name] == bindparam(WITHIN + name, type_=self.table.c[name].type) for name in columns]
+        """Rows under the parent that a nested path names; nothing is under a deleted one."""
+        found = []
+        for name in columns:
+            column = self.table.c[name]
+            found += [column == bindparam(WITHIN + name, type_=column.type), *_under_present(column)]
+        return found
 
     def readable(self, kind: int) -> list[ColumnElement[bool]]:
-        return _known(self.present(), self.policy.rows(kind))
+        return self._within_policy(self.policy.rows(kind))
 
-    def writable(self, kind: int) -> list[ColumnElement[bool]]:
-        return _known(self.present(), self.policy.written(kind))
+    def writable(self, kind: int, fields: Iterable[str] = ()) -> list[ColumnElement[bool]]:
+        return self._within_policy(self.policy.written(kind, fields))
+
+    def removable(self, kind: int) -> list[ColumnElement[bool]]:
+        return self._within_policy(self.policy.removed(kind))
+
+    def _within_policy(self, rows: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
+        """Who sees every row does not see those that went with their parent; other policies name the parent."""
+        if rows is not None:
+            return [self.present(), rows]
+        return [self.present(), *(self._went_along() if self.is_soft_deleted else ())]
+
+    def _went_along(self) -> Iterator[ColumnElement[bool]]:
+        for column in self.table.c:
+            if column.info.get("scope"):
+                for kept in _under_present(column):
+                    yield or_(column.is_(None), kept) if column.nullable else kept
 
     def visible(self, kind: int, asked: Sequence[str] = ()) -> list[Field]:
         """The fields of a record in the order of the table; `deleted_at` is how a row is gone, not part of it."""
@@ -61,8 +82,19 @@ class Guarded:
         return [self.fields[name] for name in chosen if name not in hidden and name != "deleted_at"]
 
 
-def _known(*parts: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
-    return [part for part in parts if part is not None]
+def _under_present(column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """The parents that the key names are not deleted."""
+    parents = [key.column.table for key in column.foreign_keys]
+    return [column.in_(select(one.c.id).where(one.c.deleted_at.is_(None))) for one in parents if "deleted_at" in one.c]
+
+
+def parents_of(column: Column[Any], principal: Principal) -> Iterator[tuple[Guarded, int]]:
+    """The tables that a foreign key points to, each with the kind of caller there; keys to nobody's table have none."""
+    for key in column.foreign_keys:
+        owner = policy_of_table(key.column.table)
+        if owner is not None:
+            model, policy = owner
+            yield Guarded(key.column.table, dict(fields_of(model)), policy), policy.kind(principal)
 
 
 def version_of(source: FromClause) -> ColumnElement[int]:

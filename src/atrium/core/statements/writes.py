@@ -46,14 +46,17 @@ class Reference:
 
 
 def create(
-    guarded: Guarded, kind: int, columns: Iterable[str], references: Iterable[Reference]
+    guarded: Guarded, kind: int, columns: Iterable[str], references: Iterable[Reference], asked: Iterable[str]
 ) -> Select[*tuple[Any, ...]]:
-    """INSERT of the named columns (parameters of the same names); no row when a parent is not to be seen."""
+    """INSERT of the named columns (parameters of the same names); no row when a parent is not to be seen.
+
+    `asked` are the fields that the caller chose, as against those that rules added.
+    """
     table, actor = guarded.table, _actor()
     given = {name: _value(table, name) for name in columns}
     source = select(*given.values()).select_from(actor).where(_read(actor), *_parents(references, given))
     made = insert(table).from_select(list(given), source, include_defaults=False).returning(*table.c).cte("made")
-    return _answer(guarded, kind, made, _refusal(guarded, kind, made, table.c.keys()))
+    return _answer(guarded, kind, made, _refusal(guarded, kind, made, table.c.keys(), asked))
 
 
 def change(
@@ -61,6 +64,7 @@ def change(
     kind: int,
     columns: Iterable[str],
     references: Iterable[Reference],
+    asked: Iterable[str],
     *,
     matching: bool = False,
     within: tuple[str, ...] = (),
@@ -73,7 +77,7 @@ def change(
         update(table)
         .values(**given, **_bookkeeping(guarded))
         .where(
-            *_target(guarded, kind, actor, matching=matching),
+            *_target(guarded, guarded.writable(kind, asked), actor, matching=matching),
             *guarded.within(within),
             *_parents(references, given),
             true() if only_if is None else only_if,
@@ -81,7 +85,7 @@ def change(
         .returning(*table.c)
     )
     changed = statement.cte("changed")
-    return _answer(guarded, kind, changed, _refusal(guarded, kind, changed, list(given)))
+    return _answer(guarded, kind, changed, _refusal(guarded, kind, changed, list(given), asked))
 
 
 def remove(
@@ -94,7 +98,7 @@ def remove(
 ) -> Select[*tuple[Any, ...]]:
     """DELETE of the row `:id`, or its mark where the table keeps what is deleted; one row says that it is gone."""
     table, actor = guarded.table, _actor()
-    target = [*_target(guarded, kind, actor, matching=matching), *guarded.within(within)]
+    target = [*_target(guarded, guarded.removable(kind), actor, matching=matching), *guarded.within(within)]
     if only_if is not None:
         target.append(only_if)
     if guarded.is_soft_deleted:
@@ -123,9 +127,11 @@ def _bookkeeping(guarded: Guarded) -> Mapping[str, Any]:
     return {**grown, "updated_at": func.clock_timestamp()}
 
 
-def _target(guarded: Guarded, kind: int, actor: CTE, *, matching: bool) -> list[ColumnElement[bool]]:
+def _target(
+    guarded: Guarded, allowed: list[ColumnElement[bool]], actor: CTE, *, matching: bool
+) -> list[ColumnElement[bool]]:
     table = guarded.table
-    found = [table.c.id == bindparam("id", type_=table.c.id.type), *guarded.writable(kind), _read(actor)]
+    found = [table.c.id == bindparam("id", type_=table.c.id.type), *allowed, _read(actor)]
     return [*found, version_of(table) == bindparam("if_match")] if matching else found
 
 
@@ -147,14 +153,19 @@ def adapt(expression: ColumnElement[bool], table: Table, source: FromClause) -> 
     return replacement_traverse(expression, {}, replace)
 
 
-def _refusal(guarded: Guarded, kind: int, row: FromClause, touched: Iterable[str]) -> list[ColumnElement[bool]]:
-    """The new row's half of the policy, needed only where the write touches a column that the policy reads."""
+def _refusal(
+    guarded: Guarded, kind: int, row: FromClause, touched: Iterable[str], asked: Iterable[str]
+) -> list[ColumnElement[bool]]:
+    """The new row's half of the policy: it was true of the old row, unless the write touches a column that it reads.
+
+    A condition that reads no column, such as the one of who may write nothing, always stands.
+    """
     touched = set(touched)
-    policy = guarded.policy.written(kind)
+    policy = guarded.policy.written(kind, asked)
     if policy is None:
         return []
     read = {column.name for column in _columns(policy) if column.table is guarded.table}
-    if not read & touched:
+    if read and not read & touched:
         return []
     return [case((adapt(policy, guarded.table, row), true()), else_=func.core.refuse())]
 
