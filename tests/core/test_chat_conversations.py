@@ -160,6 +160,31 @@ async def test_a_shared_thread_is_found_again_and_heard_by_all_who_take_part(hom
     assert (await home.call("PATCH", f"/conversations/{chat}", "person", {"title": "x"})).status_code == 403
 
 
+async def test_the_worker_takes_part_in_a_thread_that_the_person_began(home: House) -> None:
+    case_id = clock.new_id()
+    await home.runtime.database.pool.execute(
+        "INSERT INTO house.cases (id, worker_id, person_id, name) VALUES ($1, $2, $3, 'Dogwood')",
+        case_id,
+        home.tokens.known["worker"].user_id,
+        home.tokens.known["person"].user_id,
+    )
+    chat = await started(home, "person", kind="client_advisor", client_id=str(case_id))
+    path = f"/conversations/{chat}/messages"
+
+    asked = await home.call("POST", path, "person", {"content": "Good morning"})
+    read = await home.call("GET", path, "worker")
+    said = await home.call("POST", path, "worker", {"content": "I am here"})
+    kept_out = await home.call("POST", path, "colleague", {"content": "Me too"})
+    await home.runtime.database.pool.execute(
+        "UPDATE house.cases SET worker_id = $2 WHERE id = $1", case_id, home.tokens.known["colleague"].user_id
+    )
+    handed_over = await home.call("GET", path, "worker")
+
+    assert [row["content"] for row in read.json()["items"]] == ["Good morning"]
+    assert (asked.status_code, said.status_code, kept_out.status_code) == (201, 201, 404)
+    assert handed_over.status_code == 404
+
+
 async def test_a_subject_outside_the_scope_is_not_found(home: House) -> None:
     foreign = {"kind": "client_advisor", "client_id": str(home.foreign_case_id)}
     async with home.socket("worker") as connection:
