@@ -30,12 +30,12 @@ from atrium.core.access import CALLER, Policy, Principal, policy_of
 from atrium.core.db.entity import Entity
 from atrium.core.errors import AtriumError, Forbidden, NotFound
 from atrium.core.runtime import Runtime
+from atrium.core.statements.failures import RETRYABLE
 
 log = structlog.get_logger()
 ModelT = TypeVar("ModelT", bound=Entity)
 Result = TypeVar("Result")
 ATTEMPTS = 4
-RETRYABLE = ("40001", "40P01")
 
 
 @dataclass(frozen=True, slots=True)
