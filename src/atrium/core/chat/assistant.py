@@ -199,6 +199,7 @@ class Assistant:
             async with asyncio.timeout(TURN_SECONDS):
                 ending = await self._answer(turn)
         except asyncio.CancelledError:
+            _take_back_cancellation()
             ending = Ending("cancelled", turn.content, "cancelled")
             if not turn.is_cancelled:
                 ending = Ending("failed", turn.content, "error", error=INTERRUPTED)
@@ -320,6 +321,13 @@ class Assistant:
         else:
             code = "RESTARTING" if ending.error == INTERRUPTED else AtriumError.code
             await turn.stage.failed(answer_id, code, ending.error or FAILED)
+
+
+def _take_back_cancellation() -> None:
+    """The cancelled task goes on, to store its end: timeouts on the way would take the old request for a new one."""
+    task = asyncio.current_task()
+    while task and task.cancelling():
+        task.uncancel()
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
