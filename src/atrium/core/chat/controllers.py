@@ -16,7 +16,7 @@ from atrium.core.chat.services import ConversationService, MessageService
 from atrium.core.errors import Invalid, PreconditionFailed
 from atrium.core.http.requests import Request, caller_of, json, row_id, runtime_of
 from atrium.core.resources.openapi import verb
-from atrium.core.resources.resource import Record
+from atrium.core.resources.reading import Record
 from atrium.core.services import Work, transact
 
 CHANGING = "400 401 403 404 412 422"

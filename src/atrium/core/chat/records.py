@@ -19,7 +19,7 @@ from atrium.core.errors import NotFound
 from atrium.core.query import build
 from atrium.core.query.ast import Order, Query
 from atrium.core.query.parse import Vocabulary, parse, signature, write_cursor
-from atrium.core.resources.resource import Page, Record
+from atrium.core.resources.reading import Page, Record
 from atrium.core.runtime import Runtime
 from atrium.core.statements import reads
 from atrium.core.statements.compiled import Cache

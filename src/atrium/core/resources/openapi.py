@@ -16,19 +16,11 @@ from atrium.core.access import EVERYTHING
 from atrium.core.db.wire import Field
 from atrium.core.errors import FieldError
 from atrium.core.query.parse import OPERATORS
-from atrium.core.resources.resource import PARAMETERS, Resource
+from atrium.core.resources.declaration import PARAMETERS
+from atrium.core.resources.resource import Resource
 from atrium.core.resources.schemas import Body, read_struct
 
 TEMPLATE = "#/components/schemas/{name}"
-SUMMARIES = {
-    "list": "List {many}",
-    "create": "Create {one}",
-    "get": "Read {one}",
-    "replace": "Replace {one}",
-    "update": "Change {one}",
-    "delete": "Delete {one}",
-    "history": "What happened to {one}",
-}
 REASONS = {
     "400": "The body cannot be read",
     "401": "No or bad token",
@@ -41,10 +33,38 @@ REASONS = {
     "423": "Locked after too many failed attempts",
     "429": "Too often; Retry-After says when again",
 }
+ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The version of the record"}}
 PARENT = UUID("01980000-0000-7000-8000-000000000001")
 UUID_TEXT = {"type": "string", "format": "uuid"}
 Answer = Callable[[], type[msgspec.Struct]]
 _answers: list[Answer] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be done with a resource, as its door and the OpenAPI document name it.
+
+    `summary` has places for {one} and {many}; `answers` are the responses that are no refusals; `body` says which body
+    of the resource it takes ("create", "update"), or describes one of its own.
+    """
+
+    name: str
+    summary: str
+    answers: Callable[[Resource], dict[str, Any]]
+    refused: str
+    on_record: bool = True
+    many: bool = False
+    parameters: Callable[[Resource], list[dict[str, Any]]] = lambda _: []
+    body: str | Callable[[Resource], dict[str, Any]] | None = None
+
+    def identifier(self, resource: Resource, route: str, *, main: bool) -> str:
+        noun = resource.model.__name__
+        plural = "".join(part.capitalize() for part in resource.name.split("_"))
+        words = (
+            "" if main else "".join(f"Of{name.removesuffix('_id').capitalize()}" for name in PARAMETERS.findall(route))
+        )
+        first, _, rest = self.name.partition(" ")
+        return f"{first}{plural if self.many else noun}{words}{rest}"
 
 
 @dataclass
@@ -52,55 +72,43 @@ class ResourceOperation(Operation):
     """An operation that describes itself lazily."""
 
     resource: ClassVar[Resource]
-    verb: ClassVar[str]
+    verb: ClassVar[Verb]
     route: ClassVar[str]
     identifier: ClassVar[str]
 
     def to_schema(self) -> dict[str, Any]:
-        return describe(type(self).resource, type(self).verb, type(self).route, type(self).identifier)
+        kind = type(self)
+        return describe(kind.resource, kind.verb, kind.route, kind.identifier)
 
 
-def operation(resource: Resource, verb: str, route: str, *, main: bool) -> type[ResourceOperation]:
-    identifier = _identifier(resource, verb, route, main=main)
+def operation(resource: Resource, verb: Verb, route: str, *, main: bool) -> type[ResourceOperation]:
+    identifier = verb.identifier(resource, route, main=main)
     members = {"resource": resource, "verb": verb, "route": route, "identifier": identifier}
     return type("ResourceOperation", (ResourceOperation,), members)
 
 
-def _identifier(resource: Resource, verb: str, route: str, *, main: bool) -> str:
-    noun = resource.model.__name__
-    plural = "".join(part.capitalize() for part in resource.name.split("_"))
-    scope = "" if main else "".join(f"Of{name.removesuffix('_id').capitalize()}" for name in PARAMETERS.findall(route))
-    if verb == "list":
-        return f"list{plural}{scope}"
-    return f"get{noun}{scope}History" if verb == "history" else f"{verb}{noun}{scope}"
-
-
-def describe(resource: Resource, verb: str, route: str, identifier: str) -> dict[str, Any]:
+def describe(resource: Resource, verb: Verb, route: str, identifier: str) -> dict[str, Any]:
     noun = resource.noun()
     names = {"one": f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}", "many": resource.name.replace("_", " ")}
+    path = [*PARAMETERS.findall(route), *(["id"] if verb.on_record else [])]
     described: dict[str, Any] = {
         "operationId": identifier,
-        "summary": SUMMARIES[verb].format(**names),
+        "summary": verb.summary.format(**names),
         "description": resource.title + ".",
         "tags": [resource.tag],
         "security": [{"bearer": []}],
-        "parameters": _parameters(resource, verb, route),
-        "responses": _responses(resource, verb),
+        "parameters": [path_parameter(name) for name in path] + verb.parameters(resource),
+        "responses": verb.answers(resource) | problems(verb.refused),
     }
-    if verb in ("create", "replace", "update"):
-        described["requestBody"] = _request_body(resource, verb)
+    if isinstance(verb.body, str):
+        described["requestBody"] = request_body(resource, verb.body)
+    elif verb.body is not None:
+        described["requestBody"] = verb.body(resource)
     return described
 
 
-def _parameters(resource: Resource, verb: str, route: str) -> list[dict[str, Any]]:
-    path = [*PARAMETERS.findall(route), *([] if verb in ("list", "create") else ["id"])]
-    found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": dict(UUID_TEXT)} for name in path
-    ]
-    if verb in ("replace", "update", "delete"):
-        text = "Only if the record still has this ETag; else 412 with the changed fields"
-        found.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}, "description": text})
-    return found + (list_parameters(resource) if verb == "list" else PAGING if verb == "history" else [])
+def path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": dict(UUID_TEXT)}
 
 
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
@@ -127,40 +135,23 @@ def list_parameters(resource: Resource) -> list[dict[str, Any]]:
     return found
 
 
-def _responses(resource: Resource, verb: str) -> dict[str, Any]:
-    reference = _reference(resource.model.__name__)
-    etag = {"ETag": {"schema": {"type": "string"}, "description": "The version of the record"}}
-    answers: dict[str, dict[str, Any]] = {
-        "list": {"200": _json("A page", _reference(f"{resource.model.__name__}Page"))},
-        "create": {"201": {**_json("Made", reference), "headers": etag}},
-        "get": {"200": {**_json("The record", reference), "headers": etag}},
-        "replace": {"200": {**_json("The whole record after the change", reference), "headers": etag}},
-        "update": {"200": {**_json("The whole record after the change", reference), "headers": etag}},
-        "delete": {"204": {"description": "Gone"}},
-        "history": {"200": _json("Status changes and other changes, oldest first", _reference(HistoryPage.__name__))},
-    }
-    statuses = {"list": "401 403 422", "create": "400 401 403 409 422", "get": "401 403 404", "history": "401 403 404"}
-    changing = "401 403 404 409 412" if verb == "delete" else "400 401 403 404 409 412 422"
-    return answers[verb] | problems(statuses.get(verb, changing))
-
-
 def problems(statuses: str) -> dict[str, Any]:
     """What a refusal looks like, for each of the statuses."""
-    content = {"application/problem+json": {"schema": _reference(Problem.__name__)}}
+    content = {"application/problem+json": {"schema": reference(Problem.__name__)}}
     return {status: {"description": REASONS[status], "content": content} for status in statuses.split()}
 
 
-def _reference(name: str) -> dict[str, str]:
+def reference(name: str) -> dict[str, str]:
     return {"$ref": TEMPLATE.format(name=name)}
 
 
-def _json(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def json_content(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": dict(schema)}}}
 
 
-def _request_body(resource: Resource, verb: str) -> dict[str, Any]:
-    body = _body(resource, "create" if verb == "create" else "update")
-    content: dict[str, Any] = {"schema": _reference(body.struct.__name__)}
+def request_body(resource: Resource, verb: str) -> dict[str, Any]:
+    body = _body(resource, verb)
+    content: dict[str, Any] = {"schema": reference(body.struct.__name__)}
     given = {name: value for name, value in resource.example.items() if name in body.kinds}
     parents = {name: PARENT for name in body.required if body.kinds[name] is UUID}
     content["example"] = _plain(parents | given or _sample(body.fields))
@@ -260,7 +251,7 @@ class VerbOperation(Operation):
         kept = {status: answer for status, answer in described["responses"].items() if not status.startswith("4")}
         if kind.answers is not None:
             for status, answer in kept.items():
-                answer["content"] = _json("", _reference(kind.answers().__name__))["content"]
+                answer["content"] = json_content("", reference(kind.answers().__name__))["content"]
                 answer["description"] = ANSWERED.get(status, "Done")
         described["responses"] = kept | problems(kind.refused)
         if parameters := [*described.get("parameters", []), *kind.query()]:

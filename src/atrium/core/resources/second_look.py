@@ -20,14 +20,14 @@ from atrium.core.statements.table import Guarded, parents_of
 from atrium.core.statements.writes import Reference
 
 if TYPE_CHECKING:
-    from atrium.core.resources.resource import Resource
+    from atrium.core.resources.reading import Reading
 
 Condition = tuple[ColumnElement[bool], Callable[[dict[str, Any]], AtriumError]]
 _looks = Cache(256)
 
 
 async def explain_untouched(
-    resource: "Resource",
+    resource: "Reading",
     runtime: Runtime,
     caller: Caller,
     row_id: UUID,
@@ -46,7 +46,7 @@ async def explain_untouched(
         await _explain_condition(resource, runtime, row_id, condition)
 
 
-async def _explain_condition(resource: "Resource", runtime: Runtime, row_id: UUID, condition: Condition) -> None:
+async def _explain_condition(resource: "Reading", runtime: Runtime, row_id: UUID, condition: Condition) -> None:
     holds, refusal = condition
     statement = select(resource.table, holds.label("~holds")).where(resource.table.c.id == row_id)
     async with runtime.database.sessions() as session:
@@ -56,7 +56,7 @@ async def _explain_condition(resource: "Resource", runtime: Runtime, row_id: UUI
 
 
 async def _changed_since(
-    resource: "Resource", runtime: Runtime, principal: Principal, row_id: UUID, version: int
+    resource: "Reading", runtime: Runtime, principal: Principal, row_id: UUID, version: int
 ) -> list[str]:
     """The fields that others changed since the caller read the record, those hidden from the caller left out."""
     since = "version > $2" if resource.guarded.is_versioned else "extract(epoch from occurred_at) * 1000000 > $2"
@@ -83,7 +83,7 @@ async def explain_missing_parents(
 
 
 async def require_parents(
-    resource: "Resource", runtime: Runtime, principal: Principal, within: Mapping[str, UUID]
+    resource: "Reading", runtime: Runtime, principal: Principal, within: Mapping[str, UUID]
 ) -> None:
     """A nested path whose parent the caller may not see is not there."""
     for name, value in within.items():

@@ -10,7 +10,7 @@ from atrium.core.errors import Conflict, Forbidden, NotFound, UnknownParameter
 from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.jobs.queue import cancel
 from atrium.core.resources.openapi import verb
-from atrium.core.resources.resource import Record
+from atrium.core.resources.reading import Record
 from atrium.core.tasks import openapi
 from atrium.core.tasks.resources import background_tasks, envelope, requester_of, view
 

@@ -8,7 +8,8 @@ import msgspec
 
 from atrium.core.jobs.models import BackgroundTask
 from atrium.core.jobs.rows import progress_of
-from atrium.core.resources.resource import Page, Resource
+from atrium.core.resources.reading import Page
+from atrium.core.resources.resource import Resource
 from atrium.core.tasks import policies
 
 __all__ = ("background_tasks", "envelope", "policies", "requester_of", "view")

@@ -1,0 +1,65 @@
+"""List, get and history."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from atrium.core.changes.history import history_page
+from atrium.core.http.requests import caller_of, runtime_of
+from atrium.core.resources.doors.path import JSON, AnyRequest, Path, answer, id_of, query_of, tag_of, within_of
+from atrium.core.resources.openapi import ETAG, PAGING, HistoryPage, Verb, json_content, list_parameters, reference
+from atrium.core.resources.resource import Resource
+
+
+def _page(resource: Resource) -> dict[str, Any]:
+    return {"200": json_content("A page", reference(f"{resource.model.__name__}Page"))}
+
+
+def _record(resource: Resource) -> dict[str, Any]:
+    return {"200": {**json_content("The record", reference(resource.model.__name__)), "headers": ETAG}}
+
+
+def _history(_resource: Resource) -> dict[str, Any]:
+    text = "Status changes and other changes, oldest first"
+    return {"200": json_content(text, reference(HistoryPage.__name__))}
+
+
+LIST = Verb("list", "List {many}", _page, "401 403 422", on_record=False, many=True, parameters=list_parameters)
+GET = Verb("get", "Read {one}", _record, "401 403 404")
+HISTORY = Verb("get History", "What happened to {one}", _history, "401 403 404", parameters=lambda _: PAGING)
+
+
+def handlers(path: Path) -> Iterator[HTTPRouteHandler]:
+    resource = path.resource
+
+    async def list_records(request: AnyRequest) -> Response[bytes]:
+        page = await resource.page(runtime_of(request), caller_of(request), query_of(request), within_of(request))
+        headers = {"Link": f'<{_next(request, page.next_cursor)}>; rel="next"'} if page.next_cursor else None
+        return Response(page.envelope(), media_type=JSON, headers=headers)
+
+    async def get_record(request: AnyRequest) -> Response[bytes]:
+        record = await resource.get(runtime_of(request), caller_of(request), id_of(request), within_of(request))
+        if request.headers.get("if-none-match") == tag_of(record):
+            return Response(b"", status_code=304, headers={"ETag": tag_of(record)})
+        return answer(record)
+
+    async def record_history(request: AnyRequest) -> Response[bytes]:
+        runtime, caller = runtime_of(request), caller_of(request)
+        await resource.get(runtime, caller, id_of(request), within_of(request))
+        hidden = resource.policy.hidden(resource.policy.kind(caller.principal))
+        visible = frozenset(resource.fields) - hidden
+        body = await history_page(runtime, resource.table.fullname, id_of(request), visible, query_of(request))
+        return Response(body, media_type=JSON)
+
+    yield path.door(get, LIST, list_records, 200)
+    yield path.door(get, GET, get_record, 200)
+    if resource.history:
+        yield path.door(get, HISTORY, record_history, 200, "/history")
+
+
+def _next(request: AnyRequest, cursor: str) -> str:
+    """The same list behind the cursor, relative to this origin."""
+    kept = [part for part in query_of(request).split("&") if part and not part.startswith(("page=", "cursor="))]
+    return f"{request.scope['path']}?{'&'.join([*kept, 'cursor=' + cursor])}"
