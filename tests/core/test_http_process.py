@@ -56,7 +56,7 @@ async def test_no_credential_of_a_session_reaches_the_log(process: Process) -> N
         assert await socket.recv() == "hello"
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.port}") as client:
         await client.get("/nothing", params={"token": TOKEN}, headers={"Authorization": f"Bearer {TOKEN}"})
-        await client.get("/broken", headers={"X-Request-Id": "mark"})
+        broken = await client.get("/broken", headers={"X-Request-Id": "mark"})
     process.stop()
 
     text, lines = process.log.read_text(), process.lines()
@@ -68,7 +68,8 @@ async def test_no_credential_of_a_session_reaches_the_log(process: Process) -> N
     )
     assert next(line for line in lines if line["logger"] == "somebody.else")["message"].endswith("=[hidden] failed")
     failure = next(line for line in lines if line["message"] == "unhandled_error")
-    assert failure["request_id"] == "mark"
+    assert failure["request_id"] == broken.json()["request_id"] == "mark"
+    assert broken.json()["detail"] == "Something went wrong on our side. Quote the request id when you report it."
     assert "RuntimeError" in failure["exception"]
     access = [line for line in lines if line["logger"] == "access"]
     assert [(line["path"], line["status"]) for line in access] == [

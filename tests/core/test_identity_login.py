@@ -1,4 +1,3 @@
-import asyncio
 import statistics
 import time
 from typing import Any
@@ -12,8 +11,7 @@ from tests.core.factories import PASSWORD, a_login, a_role, an_account, mailed, 
 from tests.core.servers import free_port
 
 from atrium.core.config import Settings
-from atrium.core.errors import RateLimited
-from atrium.core.identity.limits import limits_of
+from atrium.core.identity.limits import locks_of
 from atrium.core.runtime import Runtime
 
 LOGIN = "/api/v1/auth/login"
@@ -210,39 +208,13 @@ async def test_an_administrator_may_lock_the_whole_account(client: httpx.AsyncCl
     assert int(answer.headers["retry-after"]) > 3500
 
 
-async def test_the_limit_is_exact_under_concurrency(runtime: Runtime) -> None:
-    async def attempt() -> int:
-        try:
-            await limits_of(runtime).take("login", "192.0.2.1", f"somebody-{token}", limit=5, seconds=60)
-        except RateLimited as error:
-            return int(error.headers["Retry-After"])
-        return 0
-
-    token = time.time_ns()
-    waits = await asyncio.gather(*(attempt() for _ in range(40)))
-    assert waits.count(0) == 5
-    assert all(1 <= wait <= 60 for wait in waits if wait)
-
-
-async def test_the_limit_is_per_address_and_identifier(runtime: Runtime) -> None:
-    limits, token = limits_of(runtime), time.time_ns()
-    for who in ((f"a{token}", "192.0.2.1"), (f"b{token}", "192.0.2.1"), (f"a{token}", "192.0.2.2")):
-        await limits.take("login", *who, limit=1, seconds=60)
-    with pytest.raises(RateLimited):
-        await limits.take("login", f"A{token}", "192.0.2.1", limit=1, seconds=60)
-
-
-async def test_without_redis_the_limits_of_the_process_hold(settings: Settings) -> None:
+async def test_without_redis_the_locks_of_the_process_hold(settings: Settings) -> None:
     away = msgspec.structs.replace(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0")
     async with Runtime.open(away) as alone:
-        limits = limits_of(alone)
-        for _ in range(5):
-            await limits.take("login", "192.0.2.1", "somebody", limit=5, seconds=60)
-        with pytest.raises(RateLimited):
-            await limits.take("login", "192.0.2.1", "somebody", limit=5, seconds=60)
-        locked = [await limits.failed("somebody", "192.0.2.1") for _ in range(10)]
+        locks = locks_of(alone)
+        locked = [await locks.failed("somebody", "192.0.2.1") for _ in range(10)]
         assert locked == [False] * 9 + [True]
-        assert 890 < await limits.locked_for("somebody", "192.0.2.200") <= 900
-        assert await limits.locked_for("somebody", "192.0.3.1") == 0
-        await limits.forgive("somebody", "192.0.2.1")
-        assert await limits.locked_for("somebody", "192.0.2.1") == 0
+        assert 890 < await locks.locked_for("somebody", "192.0.2.200") <= 900
+        assert await locks.locked_for("somebody", "192.0.3.1") == 0
+        await locks.forgive("somebody", "192.0.2.1")
+        assert await locks.locked_for("somebody", "192.0.2.1") == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 from tests.core.servers import Valkey
@@ -26,7 +27,7 @@ from atrium.core.services import unit_of_work
 from atrium.core.tasks.worker import working
 
 ROOT = str(Path(__file__).parents[2])
-EFFECTS = "CREATE TABLE IF NOT EXISTS effects (task_id uuid, process int)"
+EFFECTS = "CREATE TABLE effects (task_id uuid, process int); GRANT ALL ON effects TO PUBLIC"
 MakeJob = Callable[..., Job]
 
 
@@ -55,10 +56,12 @@ def a_job(name: str, work: Callable[..., Awaitable[Any]], **options: Any) -> Job
 
 
 @pytest.fixture(scope="module")
-def job_settings(settings: Settings, new_database: Any) -> Settings:
+def job_settings(settings: Settings, new_database: Any, as_application: Callable[[str], str]) -> Settings:
+    direct = new_database("jobs")
     return msgspec.structs.replace(
         settings,
-        database_url=new_database("jobs"),
+        database_url=as_application(direct),
+        database_direct_url=direct,
         redis_prefix=f"{settings.redis_prefix}-jobs",
         task_heartbeat_seconds=1,
         task_stale_seconds=2,
@@ -67,8 +70,10 @@ def job_settings(settings: Settings, new_database: Any) -> Settings:
 
 @pytest.fixture(scope="module")
 async def house(job_settings: Settings) -> AsyncIterator[Runtime]:
+    owner = await asyncpg.connect(job_settings.owner_url)
+    await owner.execute(EFFECTS)
+    await owner.close()
     async with open_runtime(job_settings, MODULES) as runtime:
-        await runtime.database.pool.execute(EFFECTS)
         yield runtime
 
 

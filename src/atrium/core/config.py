@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from atrium.core import tracing
+
 INSECURE_SECRET = "change-me-this-secret-is-for-development-only"  # noqa: S105  the value that production refuses
 IGNORED = (  # names that the documented systems used; accepted so that an old .env starts
     "CELERY_BROKER_URL",
@@ -39,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_pooler: Literal["session", "transaction"] = "session"
     database_pool_size: Positive = 8
     database_timeout_seconds: Positive = 30
+    database_direct_url: str = ""
+    query_timeout_seconds: Positive = 10
     redis_url: str = ""
     redis_prefix: str = "atrium"
 
@@ -50,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     login_rate_per_minute: Annotated[int, Meta(ge=0)] = 5
     register_rate_per_hour: Annotated[int, Meta(ge=0)] = 10
     verification_rate_per_hour: Annotated[int, Meta(ge=0)] = 3
+    general_rate_per_minute: Annotated[int, Meta(ge=0)] = 300
+    anonymous_rate_per_minute: Annotated[int, Meta(ge=0)] = 60
+    query_rate_per_minute: Annotated[int, Meta(ge=0)] = 30
 
     backend_cors_origins: tuple[str, ...] = (
         "http://localhost:5173",
@@ -61,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics_token: str = ""
     public_url: str = "http://localhost:8000"
     max_body_bytes: Positive = 1_048_576
+    max_import_bytes: Positive = 268_435_456
 
     openai_api_key: str = ""
     openai_base_url: str = "https://api.openai.com/v1"
@@ -69,20 +77,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     access_log: bool = True
+    slow_query_ms: Annotated[int, Meta(ge=0)] = 500
+    otel_enabled: bool | None = None
+    otel_exporter_otlp_endpoint: str = ""
+    otel_service_name: str = "atrium"
 
     worker_concurrency: Positive = 8
     task_heartbeat_seconds: Positive = 30
     task_stale_seconds: Positive = 120
     sweep_seconds: Positive = 5
 
+    audit_key: str = ""
+    audit_keys_retired: tuple[str, ...] = ()
+    change_retention_months: Annotated[int, Meta(ge=0)] = 0
+
     @property
     def is_production(self) -> bool:
         return self.environment == "production"
 
     @property
+    def owner_url(self) -> str:
+        """Where the schema is changed: as its owner, and past a pooler."""
+        return self.database_direct_url or self.database_url
+
+    @property
     def hides_existing_accounts(self) -> bool:
         """Whether registering a known address answers like an unknown one (the default in production)."""
         return self.is_production if self.register_enumeration_safe is None else self.register_enumeration_safe
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are sent: said outright, or by naming who receives them."""
+        return bool(self.otel_exporter_otlp_endpoint) if self.otel_enabled is None else self.otel_enabled
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Self:
@@ -112,12 +138,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             found.append("SECRET_KEY: production needs a secret of its own, e.g. from `openssl rand -hex 32`")
         if len(self.secret_key) < 32:
             found.append("SECRET_KEY: must be at least 32 characters long")
+        if self.audit_key and len(self.audit_key) < 32:
+            found.append("AUDIT_KEY: must be at least 32 characters long")
         if self.is_production and not (self.database_url and self.redis_url):
             found.append("DATABASE_URL, REDIS_URL: production names its own servers")
-        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://", "postgresql+")):
-            found.append("DATABASE_URL: must start with postgresql://")
+        for name in ("database_url", "database_direct_url"):
+            url = getattr(self, name)
+            if url and not url.startswith(("postgresql://", "postgres://", "postgresql+")):
+                found.append(f"{name.upper()}: must start with postgresql://")
         if self.redis_url and not self.redis_url.startswith(("redis://", "rediss://", "valkey://")):
             found.append("REDIS_URL: must start with redis:// or rediss://")
+        if self.traces and not tracing.is_installed():
+            found.append("OTEL_ENABLED: spans need the extra `otel`; install atrium[otel], or set it to false")
         return found
 
 

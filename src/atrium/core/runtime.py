@@ -1,5 +1,6 @@
 """What one process holds while it runs: settings, database, Redis, and who verifies tokens. Nothing else is global."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from redis.backoff import ExponentialBackoff
 from atrium.core.access import Principal
 from atrium.core.config import Settings
 from atrium.core.db.engines import Database
+from atrium.core.db.watch import Watch
+from atrium.core.tracing import Tracing
 
 
 class Authenticator(Protocol):
@@ -29,6 +32,8 @@ class Runtime:
     authenticator: Authenticator | None = None
     principals: Callable[[UUID], Awaitable[Principal]] | None = None
     draining: bool = False
+    watch: Watch = field(default_factory=Watch)
+    tracing: Tracing | None = None
     parts: dict[str, Any] = field(default_factory=dict)
     """Objects that a feature opens for the life of the process (the socket hub, the queue), by feature name."""
 
@@ -42,11 +47,15 @@ class Runtime:
             socket_timeout=5,
             health_check_interval=15,
         )
-        async with Database.open(settings) as database:
+        tracing = Tracing(settings.otel_service_name, settings.otel_exporter_otlp_endpoint) if settings.traces else None
+        watch = Watch(settings.slow_query_ms, tracing)
+        async with Database.open(settings, watch) as database:
             try:
-                yield cls(settings, database, redis)
+                yield cls(settings, database, redis, watch=watch, tracing=tracing)
             finally:
                 await redis.aclose()
+                if tracing is not None:
+                    await asyncio.to_thread(tracing.close)
 
     async def principal_for(self, user_id: UUID) -> Principal:
         """A user as a caller with the roles of this moment, for what has no token; raises NotFound."""

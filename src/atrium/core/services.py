@@ -9,10 +9,9 @@ Nobody commits inside the work; `transact` does, and only then runs what `after_
 A failing COMMIT is the caller's error, never a success. Serialisation failures and deadlocks are retried a few times.
 """
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -23,19 +22,20 @@ import structlog
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from advanced_alchemy.service import SQLAlchemyAsyncRepositoryService
 from sqlalchemy import bindparam, func, select, text, true
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from atrium.core.access import CALLER, Policy, Principal, policy_of
 from atrium.core.db.entity import Entity
 from atrium.core.errors import AtriumError, Forbidden, NotFound
 from atrium.core.runtime import Runtime
-from atrium.core.statements.failures import RETRYABLE
+from atrium.core.statements.retries import retried
 
 log = structlog.get_logger()
 ModelT = TypeVar("ModelT", bound=Entity)
 Result = TypeVar("Result")
-ATTEMPTS = 4
+CLAIM: ContextVar[UUID | None] = ContextVar("claim", default=None)
+"""The claim on an Idempotency-Key under which this request runs (core.replays)."""
+DONE = "UPDATE core.idempotency_keys SET response_status = 0 WHERE id = $1 AND response_status IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,14 @@ async def unit_of_work(
         async with session.begin():
             await work.act_as(caller.actor(action, reason) if caller else actor(None, action=action, reason=reason))
             yield work
+            if CLAIM.get() is not None:
+                await mark_done(await work.connection())
     await work.settle()
+
+
+async def mark_done(connection: Any) -> None:
+    """Say in the transaction itself that the request was carried out: killed before it answers, it is not repeated."""
+    await connection.execute(DONE, CLAIM.get())
 
 
 async def transact(
@@ -122,17 +129,12 @@ async def transact(
     reason: str | None = None,
 ) -> Result:
     """A unit of work that is repeated when PostgreSQL asks for it; `run` must not act outside its transaction."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            async with unit_of_work(runtime, caller, action=action, reason=reason) as work:
-                result = await run(work)
-        except DBAPIError as error:
-            if attempt == ATTEMPTS or getattr(error.orig, "sqlstate", None) not in RETRYABLE:
-                raise
-            await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  spreading, not secrecy
-        else:
-            return result
-    raise AssertionError("unreachable")
+
+    async def attempt() -> Result:
+        async with unit_of_work(runtime, caller, action=action, reason=reason) as work:
+            return await run(work)
+
+    return await retried(attempt)
 
 
 class Service(SQLAlchemyAsyncRepositoryService[ModelT, Any], Generic[ModelT]):

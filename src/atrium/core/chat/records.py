@@ -4,6 +4,7 @@ A conversation is seen together with the links of its subjects, so that `client_
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,14 @@ from atrium.core.db.wire import Field, field_of, fields_of
 from atrium.core.errors import NotFound
 from atrium.core.query import build
 from atrium.core.query.ast import Order, Query
-from atrium.core.query.parse import Vocabulary, parse, signature, write_cursor
-from atrium.core.resources.reading import Page, Record
+from atrium.core.query.cursors import signature
+from atrium.core.query.parse import parse
+from atrium.core.query.vocabulary import Vocabulary
+from atrium.core.resources.reading import Page, Record, page_of
 from atrium.core.runtime import Runtime
 from atrium.core.statements import reads
 from atrium.core.statements.compiled import Cache
+from atrium.core.statements.seen import Seen
 from atrium.core.statements.table import WITHIN, Guarded, as_bytes, record
 
 OPEN = Policy((Clause(),))
@@ -92,19 +96,15 @@ class Records:
         guarded: Callable[[], Guarded],
         within: Mapping[str, UUID],
     ) -> Page:
-        shape, nulls = query.shape, tuple(value is None for value in query.after)
+        shape = replace(query.shape, estimated=False)  # nobody has that many conversations
+        nulls = tuple(value is None for value in query.after)
         statement = self._statements.get(
             (*key, shape, nulls),
-            lambda: reads.page(guarded(), shape, EVERYTHING, search=None, values=0, nulls=nulls, within=tuple(within)),
+            lambda: reads.page(Seen(guarded(), EVERYTHING), shape, nulls=nulls, within=tuple(within)),
         )
-        values = build.bind_values(shape.where, query.values) | {"limit": query.limit, "offset": query.offset}
-        values |= {f"after{place}": value for place, value in enumerate(query.after)}
-        values |= {WITHIN + name: value for name, value in within.items()}
+        values = build.bind(query) | {WITHIN + name: value for name, value in within.items()}
         row = (await connection.fetch(statement.sql, *statement.arguments(values, principal)))[0]
-        total, rows = row[0], row[2]
-        more = rows == query.limit and (total is None or shape.cursor or query.offset + rows < total)
-        last = [row[3 + place] for place in range(len(shape.order))]
-        return Page(row[1] or b"", rows, total, query, write_cursor(signature(query), last) if more else None)
+        return page_of(row, query, signature(query), row[0])
 
     def _seen(self, kind: int) -> Guarded:
         """The conversations that a kind of caller may read, each with what it is about."""

@@ -52,8 +52,9 @@ class Row(BasicAttributes, DeclarativeBase):
         if table:
             schema, _, name = table.rpartition(".")
             cls.__tablename__ = name
-            args = cls.__dict__.get("__table_args__", ())
-            cls.__table_args__ = (*args, {"schema": schema})
+            args: list[Any] = [*cls.__dict__.get("__table_args__", ())]
+            options_given = args.pop() if args and isinstance(args[-1], dict) else {}
+            cls.__table_args__ = (*args, {"schema": schema, **options_given})
         super().__init_subclass__(**options)
         if table:
             _declare_checks(cls.__table__)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ Declared routines (core.db.routines) are compared with the database like columns
 """
 
 import asyncio
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from alembic.util import DispatchPriority
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from atrium.core.db.engines import sqlalchemy_url
+from atrium.core.db.engines import SESSIONLESS, sqlalchemy_url
 from atrium.core.db.routines import Routine, routines
 
 SCHEMAS = ("core", "wealth")
 VERSION_TABLE = "schema_version"
+PARTITION = re.compile(r"changes_(\d{4}_\d{2}|default)")
+"""Partitions come and go by themselves (core.changes.partitions); no migration knows them."""
 
 
 def folder() -> Path:
@@ -59,7 +62,7 @@ def current(url: str) -> str:
 
 
 async def _current(url: str) -> str:
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine(sqlalchemy_url(url), connect_args=SESSIONLESS)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(
@@ -72,7 +75,9 @@ async def _current(url: str) -> str:
 
 
 def include_name(name: str | None, kind: str, _parents: Any) -> bool:
-    """Ours are our schemas; whatever else lives in the database is left alone."""
+    """Ours are our schemas without partitions; whatever else lives in the database is left alone."""
+    if kind == "table" and PARTITION.fullmatch(name or ""):
+        return False
     return name in SCHEMAS if kind == "schema" else True
 
 
@@ -168,5 +173,5 @@ FUNCTIONS = """
 TRIGGERS = """
     SELECT n.nspname AS schema, c.relname AS table_name, t.tgname AS name
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = ANY(:schemas) AND NOT t.tgisinternal AND t.tgparentid = 0
+    WHERE n.nspname = ANY(:schemas) AND NOT t.tgisinternal AND NOT c.relispartition
 """

@@ -12,6 +12,7 @@ from typing import Self
 
 FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION\s+(\w+)\.(\w+)\s*\(([^)]*)\)", re.IGNORECASE)
 TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER\s+(\w+)\s.*?\sON\s+(\w+)\.(\w+)", re.IGNORECASE | re.DOTALL)
+DEFERRED = re.compile(r"CREATE CONSTRAINT TRIGGER.*\bDEFERRABLE\b", re.IGNORECASE | re.DOTALL)
 BODY = re.compile(r"\$\$(.*)\$\$", re.DOTALL)
 
 
@@ -30,6 +31,7 @@ class Routine:
         sql = sql.strip()
         if found := FUNCTION.match(sql):
             schema, name, arguments = found.groups()
+            arguments = " ".join(arguments.split())
             return cls(schema, name, "", sql, f"DROP FUNCTION IF EXISTS {schema}.{name}({arguments})")
         if found := TRIGGER.match(sql):
             name, schema, table = found.groups()
@@ -62,6 +64,12 @@ def routines() -> list[Routine]:
     return sorted([*_DECLARED, *made], key=lambda one: bool(one.table))
 
 
+def deferred_tables() -> set[str]:
+    """Tables with a trigger that may run at the end of a transaction."""
+    late = (one for one in _DECLARED if one.table and DEFERRED.search(one.sql))
+    return {f"{one.schema}.{one.table}" for one in late}
+
+
 declare(
     """
 CREATE OR REPLACE FUNCTION core.refuse() RETURNS boolean LANGUAGE plpgsql AS $$
@@ -70,8 +78,23 @@ BEGIN
 END $$
 """,
     """
+CREATE OR REPLACE FUNCTION core.refuse_row(_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the row would leave what its writer may write' USING ERRCODE = 'ATR01', DETAIL = _id;
+END $$
+""",
+    """
 CREATE OR REPLACE FUNCTION core.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF tg_op = 'UPDATE' AND tg_argv[0] = 'erasure' THEN
+        IF core.only_erases(to_jsonb(old), to_jsonb(new)) THEN
+            RETURN new;
+        END IF;
+    ELSIF tg_op = 'DELETE' AND tg_argv[0] = 'retention' THEN
+        IF EXISTS (SELECT FROM core.change_anchors WHERE cut_position >= old.position) THEN
+            RETURN old;
+        END IF;
+    END IF;
     RAISE EXCEPTION '% only takes new rows', tg_table_name USING ERRCODE = 'ATR02';
 END $$
 """,

@@ -15,7 +15,11 @@ PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 ABSENT = re.compile(r"missing required field `(?P<name>[^`]+)`")
 UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]+)`")
-TOO_DEEP = "The body is nested too deeply."
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+DEEPEST = 64
+MOST_VALUES = 100_000
+TOO_DEEP = f"The body is nested too deeply: {DEEPEST} levels are the most."
+TOO_MANY = f"The body holds too many values: {MOST_VALUES} are the most."
 
 _decoders: dict[Any, "msgspec.json.Decoder[Any]"] = {}
 
@@ -33,6 +37,26 @@ def decode(raw: bytes, kind: Any) -> Any:
         raise Malformed(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
+
+
+def check_shape(raw: bytes) -> None:
+    """Refuse JSON that is too deep or holds too many values before anything is made of it.
+
+    Counting bytes settles it for nearly every body; only what might be too much is looked at without its texts.
+    """
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= DEEPEST and raw.count(b",") + opened <= MOST_VALUES:
+        return
+    plain = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = plain.translate(None, NOT_BRACKETS)
+    if plain.count(b",") + len(brackets) // 2 > MOST_VALUES:
+        raise Malformed(TOO_MANY)
+    for _ in range(DEEPEST):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise Malformed(TOO_DEEP)
 
 
 def explain(error: msgspec.ValidationError, root: tuple[str | int, ...] = ("body",)) -> FieldError:

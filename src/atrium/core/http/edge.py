@@ -19,14 +19,17 @@ from litestar.exceptions import LitestarException, MethodNotAllowedException
 from litestar.middleware._internal.cors import CORSMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
+from msgspec import UNSET
 
 from atrium.core.access import Principal
 from atrium.core.config import Settings
-from atrium.core.errors import AtriumError, Internal, Malformed, problem
+from atrium.core.errors import Internal, Malformed
 from atrium.core.http.draining import drain_on_signal
+from atrium.core.http.limits import GeneralLimit, oversized, refuse
 from atrium.core.http.logging import REQUEST_ID, AccessLog, Line, redact
 from atrium.core.http.metrics import Metrics
 from atrium.core.runtime import Runtime
+from atrium.core.tracing import Tracing, current_trace_id
 
 log = structlog.get_logger()
 GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -61,33 +64,48 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings, litestar: Litestar | None = None) -> None:
         self.metrics = Metrics()
         self.access_log = AccessLog()
-        self._app = app
-        self._without_cors = app.app if isinstance(app, CORSMiddleware) else app
+        self._inner = app.app if isinstance(app, CORSMiddleware) else app
+        self._limit: GeneralLimit | None = None
+        self._app, self._without_cors = app, self._inner
+        if settings.general_rate_per_minute or settings.anonymous_rate_per_minute:
+            self._limit = GeneralLimit(self._inner, settings)
+            self._without_cors = self._limit
+            self._app = CORSMiddleware(self._limit, app.config) if isinstance(app, CORSMiddleware) else self._limit
         self._litestar = litestar
         self._logs = settings.access_log and settings.log_level in ("DEBUG", "INFO")
         self._hosts = Hosts(settings.allowed_hosts)
         self._runtime: Runtime | None = None
+        self._tracing: Tracing | None = None
         self._release: Callable[[], None] | None = None
 
     async def start(self, app: Litestar) -> None:
         self._runtime = app.state.runtime
         self._runtime.parts["metrics"] = self.metrics
+        self._tracing = self._runtime.tracing
+        if self._limit is not None:
+            self._limit.start(self._runtime)
         self._release = drain_on_signal(self._runtime)
 
     async def stop(self) -> None:
         if self._release is not None:
             self._release()
+        if self._limit is not None:
+            await self._limit.stop()
         self.access_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
-            await self._http(scope, receive, send)
+            if self._tracing is None:
+                await self._http(scope, receive, send)
+            else:
+                with self._tracing.request(scope):
+                    await self._http(scope, receive, send)
         else:
             await self._socket(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
         began, status, metrics = perf_counter(), 0, self.metrics
-        host, request_id, foreign = _identify(scope)
+        host, request_id, foreign, header_bytes = _identify(scope)
         closing = self._closing(scope)
         bodiless = scope["method"] == "HEAD" and self._answers_as_get(scope)
         inner: Any = {**scope, "method": "GET"} if bodiless else scope
@@ -98,7 +116,8 @@ class Edge:
                 status = message["status"]
                 took = f"app;dur={(perf_counter() - began) * 1000:.2f}".encode()
                 known = ((b"x-request-id", request_id.encode()), (b"server-timing", took))
-                headers = [*_complete(message.get("headers", ())), *known, *closing]
+                limits = scope["state"].get("rate_limit", ())
+                headers = [*_complete(message.get("headers", ())), *known, *limits, *closing]
                 message = {"type": "http.response.start", "status": status, "headers": headers}
             elif bodiless and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
@@ -107,16 +126,18 @@ class Edge:
         token = REQUEST_ID.set(request_id)
         metrics.in_flight += 1
         try:
-            if self._hosts.know(host) or scope["path"] in PROBES:
-                await (self._app if foreign else self._without_cors)(inner, receive, respond)
+            if not self._hosts.know(host) and scope["path"] not in PROBES:
+                await refuse(respond, InvalidHost(), request_id)
+            elif error := oversized(scope, header_bytes):
+                await refuse(respond, error, request_id)
             else:
-                await _refuse(respond, InvalidHost(), request_id)
+                await (self._app if foreign else self._without_cors)(inner, receive, respond)
         except Exception:
             if status:
                 status = 500
                 raise
             log.exception("unhandled_error", path=scope["path"])
-            await _refuse(respond, Internal(), request_id)
+            await refuse(respond, Internal(), request_id)
         finally:
             metrics.in_flight -= 1
             REQUEST_ID.reset(token)
@@ -147,7 +168,7 @@ class Edge:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         try:
             if self._hosts.know(host):
-                await self._app(scope, hear, say)
+                await self._inner(scope, hear, say)
             else:
                 await say({"type": "websocket.close", "code": 1008, "reason": "Unknown host"})
         finally:
@@ -168,6 +189,10 @@ class Edge:
     def _account(self, scope: Any, method: str, status: int, seconds: float, request_id: str) -> None:
         route = scope.get("path_template") or UNMATCHED
         self.metrics.request(method if method in METHODS else "OTHER", route, status, seconds)
+        if self._tracing is not None:
+            user = scope.get("user")
+            user_id = user.user_id if isinstance(user, Principal) else None
+            self._tracing.answered(method, scope.get("path_template"), status, user_id)
         if self._logs:
             self._log(scope, Line("request", method, status, round(seconds * 1000, 3), request_id))
 
@@ -177,6 +202,8 @@ class Edge:
         line.user_id = user.user_id if isinstance(user, Principal) else None
         line.timestamp = datetime.fromtimestamp(time(), UTC)
         line.level = "error" if 500 <= line.status < 1000 else "info"
+        if self._tracing is not None:
+            line.trace_id = current_trace_id() or UNSET
         self.access_log.add(line)
 
     def _answers_as_get(self, scope: Any) -> bool:
@@ -208,21 +235,25 @@ class Hosts:
         return name in self._names or bool(self._below and name.endswith(self._below))
 
 
-def _identify(scope: Any) -> tuple[bytes, str, bool]:
-    """The host that was asked for, the request's id (the caller's when it is harmless, else a new one), and whether
-    a browser names an origin: only then CORS has anything to say.
+def _identify(scope: Any) -> tuple[bytes, str, bool, int]:
+    """The host that was asked for, the request's id (the caller's when it is harmless, else a new one), whether
+    a browser names an origin (only then CORS has anything to say), and how long the headers are.
     """
-    host, given, foreign = b"", b"", False
+    host, given, authorization, foreign, size = b"", b"", b"", False, 0
     for name, value in scope["headers"]:
+        size += len(name) + len(value)
         if name == b"host":
             host = value
         elif name == b"x-request-id":
             given = value
         elif name == b"origin":
             foreign = True
+        elif name == b"authorization" and not authorization:
+            authorization = value
     request_id = given.decode() if GIVEN_ID.fullmatch(given) else str(uuid_utils.uuid7())
-    scope.setdefault("state", {})["request_id"] = request_id
-    return host, request_id, foreign
+    state = scope.setdefault("state", {})
+    state["request_id"], state["authorization"] = request_id, authorization
+    return host, request_id, foreign, size
 
 
 def _complete(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -234,10 +265,3 @@ def _complete(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     if b"content-security-policy" not in names:
         found.append(STRICT_POLICY)
     return found
-
-
-async def _refuse(send: Any, error: AtriumError, request_id: str) -> None:
-    body = problem(error, request_id)
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from atrium.core.config import Settings
+from atrium.core.tracing import current_trace_id
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 HIDDEN = "[hidden]"
@@ -73,6 +74,12 @@ def _add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def _add_trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if trace_id := current_trace_id():
+        event.setdefault("trace_id", trace_id)
+    return event
+
+
 def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     return redact(msgspec.json.encode(event, enc_hook=repr).decode())
 
@@ -101,10 +108,11 @@ class Stderr(logging.StreamHandler[Any]):
 
 def configure(settings: Settings) -> None:
     """Route structlog and the standard library (uvicorn's loggers included) through one handler on stderr."""
+    shared = (_add_trace_id, *SHARED) if settings.traces else SHARED
     handler = Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=SHARED,
+            foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
         )
     )
@@ -125,7 +133,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *SHARED,
+            *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -146,6 +154,7 @@ class Line(msgspec.Struct, gc=False):
     timestamp: datetime | None = None
     level: str = "info"
     logger: str = "access"
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccessLog:

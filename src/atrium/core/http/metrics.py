@@ -1,32 +1,64 @@
-"""What this process counts, and the answer of `/metrics`.
+"""What a process counts, and the answer of `/metrics`.
 
 Requests are counted in a plain dictionary of lists (one look-up and four additions per request) and become Prometheus
-families only when somebody asks. Each process counts for itself; several are merged by adding their `requests`.
+families only when somebody asks. The figures of all processes on this machine are added up (`snapshots`); without
+Redis the answer has those of the one process that was asked, and `metrics_processes` says so.
 """
 
 import asyncio
+import platform
+import time
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any, Literal, NamedTuple
 
 import structlog
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from atrium.core.jobs import pulse
+from atrium.core.changes.relay import relay_state
+from atrium.core.http.snapshots import LASTS_SECONDS, Labelled, Shelf, Snapshot
+from atrium.core.jobs import backlog, pulse
+from atrium.core.limits import limits_of
 from atrium.core.runtime import Runtime
 
 log = structlog.get_logger()
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LABELS = ("method", "route", "status")
 SLOWEST = 2.0
+EVERY_SECONDS = LASTS_SECONDS / 3
+DURATION = "http_request_duration_seconds"
+
+
+class Family(NamedTuple):
+    kind: Literal["counter", "gauge"]
+    text: str
+    labels: tuple[str, ...] = ()
+    highest: bool = False
+    """A gauge that is not summed over processes."""
+
+
+FAMILIES = {
+    "websocket_closed": Family("counter", "Closed sockets by close code.", ("route", "code")),
+    "rate_limited": Family("counter", "Requests that a limit refused.", ("limit",)),
+    "slow_queries": Family("counter", "Statements that took longer than SLOW_QUERY_MS."),
+    "process_cpu_seconds": Family("counter", "Processor time of all processes."),
+    "http_requests_in_flight": Family("gauge", "Requests being answered."),
+    "websocket_connections": Family("gauge", "Open sockets."),
+    "database_pool_connections": Family("gauge", "Connections by pool and state.", ("pool", "state")),
+    "database_pool_limit": Family("gauge", "Connections that pools may open.", ("pool",)),
+    "database_pool_waiting": Family("gauge", "Requests waiting for a connection of the read pool."),
+    "process_resident_memory_bytes": Family("gauge", "Resident memory of all processes."),
+    "process_virtual_memory_bytes": Family("gauge", "Virtual memory of all processes."),
+    "process_open_fds": Family("gauge", "Open file descriptors of all processes."),
+    "process_max_fds": Family("gauge", "File descriptors that all processes may open."),
+    "process_start_time_seconds": Family("gauge", "When the youngest process started.", highest=True),
+    "build_info": Family("gauge", "The versions that run.", ("version", "python"), highest=True),
+}
+HIGHEST = frozenset(name for name, family in FAMILIES.items() if family.highest)
 
 
 class Counted:
@@ -45,13 +77,6 @@ class Counted:
     @property
     def total(self) -> int:
         return sum(self.buckets)
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        found, below = [], 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.buckets, strict=True):
-            below += count
-            found.append((bound, float(below)))
-        return found
 
 
 class Metrics:
@@ -74,15 +99,102 @@ class Metrics:
         self.closed_sockets[route, code] = self.closed_sockets.get((route, code), 0) + 1
 
 
-async def exposition(runtime: Runtime, metrics: Metrics) -> bytes:
+@asynccontextmanager
+async def publishing(runtime: Runtime) -> AsyncIterator[None]:
+    """Part of every process that lives longer than a command: tell the others what it counts."""
+    task = asyncio.create_task(_keep_publishing(runtime), name="metrics")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        if _shelf(runtime).has_published:
+            with suppress(Exception):
+                async with asyncio.timeout(SLOWEST):
+                    await _publish(runtime, leaving=True)
+
+
+async def exposition(runtime: Runtime) -> bytes:
     """Everything in Prometheus' text format."""
-    shared = await _shared(runtime)
+    total, processes = snapshot(runtime), 1
+    async with _patience("redis"):
+        await _publish(runtime)
+        total, processes = await _shelf(runtime).total(HIGHEST)
+    up = [_gauge("metrics_processes", "Processes whose figures are added up here.", processes)]
+    for name, read in (("redis", _from_redis), ("database", _from_database)):
+        up.extend(await _shared(name, read, runtime))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*_http(metrics), *_pools(runtime), *shared]))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
+    registry.register(_Families([*_rendered(total), *up]))
     return generate_latest(registry)
+
+
+def snapshot(runtime: Runtime) -> Snapshot:
+    """The figures of this process alone."""
+    metrics: Metrics = runtime.parts.get("metrics") or Metrics()
+    found = Snapshot(time.time(), {}, {}, {})
+    for (method, route, status), counted in metrics.requests.items():
+        found.histograms[DURATION, method, route, str(status)] = [counted.seconds, *counted.buckets]
+    for (route, code), count in metrics.closed_sockets.items():
+        found.counters["websocket_closed", route, str(code)] = count
+    for limit, count in limits_of(runtime).refused.items():
+        found.counters["rate_limited", limit] = count
+    found.counters["slow_queries",] = runtime.watch.slow
+    found.gauges["http_requests_in_flight",] = metrics.in_flight
+    found.gauges["websocket_connections",] = metrics.sockets
+    found.gauges["build_info", version("atrium"), platform.python_version()] = 1
+    found.gauges.update(_pools(runtime))
+    for family in ProcessCollector(registry=None).collect():
+        held = found.counters if family.type == "counter" else found.gauges
+        held[family.name,] = family.samples[0].value
+    return found
+
+
+def _pools(runtime: Runtime) -> Iterator[tuple[Labelled, float]]:
+    reads = runtime.database.pool
+    work: Any = runtime.database.engine.pool
+    # asyncpg has no public count of those who wait for a connection.
+    queue = getattr(reads, "_queue", None)
+    yield ("database_pool_connections", "reads", "idle"), reads.get_idle_size()
+    yield ("database_pool_connections", "reads", "used"), reads.get_size() - reads.get_idle_size()
+    yield ("database_pool_connections", "work", "idle"), work.checkedin()
+    yield ("database_pool_connections", "work", "used"), work.checkedout()
+    yield ("database_pool_limit", "reads"), reads.get_max_size()
+    yield ("database_pool_limit", "work"), work.size() + getattr(work, "_max_overflow", 0)
+    yield ("database_pool_waiting",), len(getattr(queue, "_getters", ()))
+
+
+def _shelf(runtime: Runtime) -> Shelf:
+    found: Shelf | None = runtime.parts.get("metrics.shelf")
+    if found is None:
+        found = runtime.parts["metrics.shelf"] = Shelf(runtime)
+    return found
+
+
+async def _keep_publishing(runtime: Runtime) -> None:
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        with suppress(Exception):
+            async with asyncio.timeout(SLOWEST):
+                await _publish(runtime)
+
+
+async def _publish(runtime: Runtime, *, leaving: bool = False) -> None:
+    """Once; one that leaves says so by the time that it gives."""
+    mine = snapshot(runtime)
+    if leaving:
+        mine.at = 0.0
+    await _shelf(runtime).publish(mine)
+
+
+@asynccontextmanager
+async def _patience(name: str) -> AsyncIterator[None]:
+    """What is away is missing in the answer instead of failing it."""
+    try:
+        async with asyncio.timeout(SLOWEST):
+            yield
+    except Exception as error:  # noqa: BLE001  whatever the client raises, its server is what is missing
+        log.warning("metrics_incomplete", without=name, error=repr(error))
 
 
 class _Families(Collector):
@@ -93,68 +205,65 @@ class _Families(Collector):
         yield from self.families
 
 
-def _http(metrics: Metrics) -> Iterator[Metric]:
+def _rendered(total: Snapshot) -> Iterator[Metric]:
     requests = CounterMetricFamily("http_requests", "Answered requests.", labels=LABELS)
-    seconds = HistogramMetricFamily("http_request_duration_seconds", "Time to the end of the answer.", labels=LABELS)
-    for (method, route, status), counted in list(metrics.requests.items()):
-        labels = (method, route, str(status))
-        requests.add_metric(labels, counted.total)
-        seconds.add_metric(labels, counted.cumulative(), counted.seconds)
-    closed = CounterMetricFamily("websocket_closed", "Closed sockets by close code.", labels=("route", "code"))
-    for (route, code), count in list(metrics.closed_sockets.items()):
-        closed.add_metric((route, str(code)), count)
+    seconds = HistogramMetricFamily(DURATION, "Time to the end of the answer.", labels=LABELS)
+    for (_, *labels), (spent, *buckets) in sorted(total.histograms.items()):
+        requests.add_metric(labels, sum(buckets))
+        seconds.add_metric(labels, _cumulative(buckets), spent)
     yield requests
     yield seconds
-    yield closed
-    yield _gauge("http_requests_in_flight", "Requests being answered.", metrics.in_flight)
-    yield _gauge("websocket_connections", "Open sockets.", metrics.sockets)
+    for name, (kind, text, labelled, _) in FAMILIES.items():
+        made = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+        family: Any = made(name, text, labels=labelled)
+        for (found, *labels), value in sorted((total.counters if kind == "counter" else total.gauges).items()):
+            if found == name:
+                family.add_metric(labels, value)
+        yield family
 
 
-def _pools(runtime: Runtime) -> Iterator[Metric]:
-    reads = runtime.database.pool
-    work: Any = runtime.database.engine.pool
-    # asyncpg has no public count of those who wait for a connection.
-    queue = getattr(reads, "_queue", None)
-    waiting = len(getattr(queue, "_getters", ()))
-    size = GaugeMetricFamily("database_pool_connections", "Connections by pool and state.", labels=("pool", "state"))
-    size.add_metric(("reads", "idle"), reads.get_idle_size())
-    size.add_metric(("reads", "used"), reads.get_size() - reads.get_idle_size())
-    size.add_metric(("work", "idle"), work.checkedin())
-    size.add_metric(("work", "used"), work.checkedout())
-    yield size
-    limit = GaugeMetricFamily("database_pool_limit", "Connections a pool may open.", labels=("pool",))
-    limit.add_metric(("reads",), reads.get_max_size())
-    limit.add_metric(("work",), work.size() + getattr(work, "_max_overflow", 0))
-    yield limit
-    yield _gauge("database_pool_waiting", "Requests waiting for a connection of the read pool.", waiting)
+def _cumulative(buckets: list[float]) -> list[tuple[str, float]]:
+    found, below = [], 0.0
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), buckets, strict=True):
+        below += count
+        found.append((bound, below))
+    return found
 
 
-async def _shared(runtime: Runtime) -> list[Metric]:
-    """What lives in Redis; when it is away the answer says so instead of failing."""
-    up = _gauge("redis_up", "Whether Redis answers.", 0)
-    try:
-        async with asyncio.timeout(SLOWEST):
-            families = [await _tasks(runtime), await _queues(runtime)]
-    except Exception as error:  # noqa: BLE001  whatever the client raises, Redis is what is missing
-        log.warning("metrics_without_redis", error=repr(error))
-        return [up]
-    return [_gauge("redis_up", "Whether Redis answers.", 1), *families]
+async def _shared(name: str, read: Callable[[Runtime], Awaitable[list[Metric]]], runtime: Runtime) -> list[Metric]:
+    """What all machines share, and whether it could be read."""
+    families: list[Metric] | None = None
+    async with _patience(name):
+        families = await read(runtime)
+    return [_gauge(f"{name}_up", f"Whether {name} answers.", families is not None), *(families or ())]
 
 
-async def _tasks(runtime: Runtime) -> Metric:
-    family = CounterMetricFamily("background_tasks", "Finished background tasks.", labels=("kind", "status"))
+async def _from_redis(runtime: Runtime) -> list[Metric]:
+    tasks = CounterMetricFamily("background_tasks", "Finished background tasks.", labels=("kind", "status"))
     for name, count in (await pulse.counts(runtime)).items():
         kind, _, status = name.decode().rpartition(":")
-        family.add_metric((kind, status), int(count))
-    return family
+        tasks.add_metric((kind, status), int(count))
+    queues = GaugeMetricFamily("queue_jobs", "Jobs by queue and state.", labels=("queue", "state"))
+    for queue, counts in (await queue_depths(runtime)).items():
+        for state, depth in counts.items():
+            queues.add_metric((queue, state), depth)
+    return [tasks, queues]
 
 
-async def _queues(runtime: Runtime) -> Metric:
-    family = GaugeMetricFamily("queue_jobs", "Jobs by queue and state.", labels=("queue", "state"))
-    for name, counts in (await queue_depths(runtime)).items():
-        for state, count in counts.items():
-            family.add_metric((name, state), count)
-    return family
+async def _from_database(runtime: Runtime) -> list[Metric]:
+    waiting = GaugeMetricFamily("queue_oldest_seconds", "How long the oldest due task waits.", labels=("queue",))
+    for queue, seconds in (await backlog.oldest(runtime)).items():
+        waiting.add_metric((queue,), seconds)
+    relay = await relay_state(runtime)
+    return [
+        waiting,
+        _gauge("changes_queued", "Changes that are not chained yet.", relay.queued),
+        _gauge("changes_lag_seconds", "How long the oldest of them waits.", relay.lag_seconds),
+        _counter("changes_chained", "The position of the last change of the chain.", relay.position),
+        _counter(
+            "changes_published", "The position of the last change that subscribers were told of.", relay.published
+        ),
+    ]
 
 
 async def queue_depths(runtime: Runtime) -> dict[str, dict[str, int]]:
@@ -170,3 +279,7 @@ async def queue_depths(runtime: Runtime) -> dict[str, dict[str, int]]:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)

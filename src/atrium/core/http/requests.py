@@ -77,7 +77,16 @@ def page(
 
 
 class Request(LitestarRequest[Principal, Any, Any]):
-    """The application's request class: `data:` is decoded once, into its type, so that decimals stay exact."""
+    """The application's request class: `data:` is decoded once, into its type, so that decimals stay exact.
+
+    No door sees JSON that is too deep or too rich, whoever decodes it.
+    """
+
+    async def body(self) -> bytes:
+        raw = await super().body()
+        if raw and is_json(self.headers.get("content-type")):
+            bodies.check_shape(raw)
+        return raw
 
     async def json(self) -> Any:
         field = self.route_handler.parsed_data_field
@@ -95,7 +104,15 @@ async def read_body(request: LitestarRequest[Any, Any, Any], kind: type[StructT]
 
 
 def require_json(request: LitestarRequest[Any, Any, Any]) -> None:
-    """A body without a content type is taken for JSON, as every client library forgets it sometimes."""
-    given = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if given != "application/json" and not given.endswith("+json"):
+    """Refuse what is no JSON."""
+    given = request.headers.get("content-type")
+    if not is_json(given):
         raise UnsupportedMediaType(f"This route reads application/json, not {given}.")
+
+
+def is_json(given: str | None) -> bool:
+    """A body without a content type is taken for JSON, as every client library forgets it sometimes."""
+    if given is None or given == "application/json":
+        return True
+    kind = given.partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

@@ -159,10 +159,13 @@ async def send(runtime: Runtime, task_id: UUID, queue: str, attempts: int, may_t
     found: RowQueue | None = runtime.parts.get("queues", {}).get(queue)
     if found is None:
         return False
+    more: dict[str, Any] = {}
+    if runtime.tracing is not None and (parent := runtime.tracing.parent()):
+        more["traceparent"] = parent
     try:
         async with asyncio.timeout(PATIENCE):
             sent = await found.enqueue(
-                RUN, key=f"{task_id}:{attempts}", task_id=str(task_id), timeout=int(may_take) + MARGIN_SECONDS
+                RUN, key=f"{task_id}:{attempts}", task_id=str(task_id), timeout=int(may_take) + MARGIN_SECONDS, **more
             )
     except (RedisError, OSError, TimeoutError) as error:
         log.warning("task_not_sent", task_id=str(task_id), error=repr(error))

@@ -12,7 +12,7 @@ What ends an attempt, and what follows:
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -35,13 +35,18 @@ WRITE_ATTEMPTS = 5
 Write = Callable[[], Awaitable[rows.Row | None]]
 
 
-async def attempt(runtime: Runtime, task_id: UUID) -> None:
-    """Run the task if it is still to be run; nothing is raised but cancellation of the worker."""
+async def attempt(runtime: Runtime, task_id: UUID, parent: str = "") -> None:
+    """Run the task if it is still to be run; nothing is raised but cancellation of the worker.
+
+    `parent` is the span of the request that asked for it.
+    """
     row = await rows.claim(runtime, task_id)
     if row is None:
         log.info("task_not_claimed", task_id=str(task_id))
         return
-    with structlog.contextvars.bound_contextvars(task_id=str(task_id), job=row["job"], attempt=row["attempts"]):
+    tracing = runtime.tracing
+    span = tracing.job(row["job"], task_id, row["attempts"], parent) if tracing else nullcontext()
+    with span, structlog.contextvars.bound_contextvars(task_id=str(task_id), job=row["job"], attempt=row["attempts"]):
         await _Attempt(runtime, row).run()
 
 
@@ -143,6 +148,8 @@ class _Attempt:
     async def _finish(
         self, status: str, *, result: Any = None, code: str | None = None, detail: str | None = None
     ) -> None:
+        if self.runtime.tracing is not None and code is not None:
+            self.runtime.tracing.failed(code)
         given = result if result is None or isinstance(result, dict) else {"value": result}
         mine = (self.runtime, self.task.id, self.task.attempt)
         await self._close(partial(rows.finish, *mine, status, result=given, code=code, detail=detail))
@@ -158,6 +165,8 @@ class _Attempt:
             await self._finish(FAILED, code=code, detail=f"{detail} It was tried {tried} times.")
             return
         pause = min(LONGEST_PAUSE, self._job().retry_after * 2 ** (tried - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
+        if self.runtime.tracing is not None:
+            self.runtime.tracing.failed(code)
         mine = (self.runtime, self.task.id, self.task.attempt)
         await self._close(partial(rows.again, *mine, pause, code=code, detail=f"{detail} It will be tried again."))
 

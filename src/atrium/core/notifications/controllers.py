@@ -12,7 +12,8 @@ from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.notifications import openapi, services
 from atrium.core.notifications.resources import notifications, outbox_messages
 from atrium.core.realtime.sockets import Connection, Frame, connected, serve
-from atrium.core.resources.openapi import list_parameters, one_of, page_of, verb
+from atrium.core.resources.openapi import one_of, page_of, verb
+from atrium.core.resources.parameters import list_parameters
 from atrium.core.services import Caller, transact
 
 AnyRequest = Request[Any, Any, Any]

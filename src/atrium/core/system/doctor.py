@@ -6,10 +6,9 @@ Every finding says what was looked at, what is the matter and what to do. Nothin
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
@@ -18,11 +17,12 @@ from redis.exceptions import AuthenticationError
 from atrium.core.clock import now
 from atrium.core.config import INSECURE_SECRET, Settings
 from atrium.core.db import migrations
-from atrium.core.db.engines import asyncpg_url
+from atrium.core.db.engines import connect
 from atrium.core.http.logging import redact
 from atrium.core.jobs.pulse import HEARTBEAT
+from atrium.core.system.findings import Finding, Findings, Level
+from atrium.core.system.roles import examine_pooler, examine_role
 
-Level = Literal["ok", "warn", "fail"]
 MARKS: dict[Level, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
 OLDEST_POSTGRES = 15
 OLDEST_PYTHON = (3, 11)
@@ -31,17 +31,6 @@ MOST_DRIFT = 2.0
 LEAST_SPACE = 1 << 30
 PATIENCE = 5
 EXTENSIONS = ("pg_trgm", "citext", "btree_gist")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    level: Level
-    subject: str
-    message: str
-    advice: str = ""
-
-
-Findings = AsyncIterator[Finding]
 
 
 async def examine(
@@ -56,6 +45,8 @@ async def examine(
     database = await _server("PostgreSQL", "DATABASE_URL", settings.database_url, _postgres(settings))
     if is_fit(database):
         database += await _server("migrations", "DATABASE_URL", "known", _migrations(settings, current, head))
+    if is_fit(database):
+        database += await _server("database role", "DATABASE_URL", "known", _role(settings))
     return [*found, *database, *await _server("Redis", "REDIS_URL", settings.redis_url, _redis(settings))]
 
 
@@ -133,7 +124,7 @@ def _space(folder: Path) -> list[Finding]:
 
 
 async def _postgres(settings: Settings) -> Findings:
-    connection = await asyncpg.connect(asyncpg_url(settings.database_url), timeout=PATIENCE)
+    connection = await connect(settings, patience=PATIENCE)
     try:
         label = str(await connection.fetchval("SHOW server_version")).partition(" ")[0]
         if connection.get_server_version().major < OLDEST_POSTGRES:
@@ -141,6 +132,8 @@ async def _postgres(settings: Settings) -> Findings:
         else:
             yield Finding("ok", "PostgreSQL", f"{label} answers")
         async for finding in _postgres_details(connection, settings):
+            yield finding
+        async for finding in examine_pooler(connection, settings, patience=PATIENCE):
             yield finding
     finally:
         await connection.close(timeout=PATIENCE)
@@ -180,6 +173,16 @@ async def _migrations(settings: Settings, current: Callable[[str], str], head: C
             f"the database is at {found or 'nothing'}, the code at {wanted}",
             "Run `atrium database upgrade`.",
         )
+
+
+async def _role(settings: Settings) -> Findings:
+    """After the migrations: rights on tables are no question before there are any."""
+    connection = await connect(settings, patience=PATIENCE)
+    try:
+        async for finding in examine_role(connection, settings):
+            yield finding
+    finally:
+        await connection.close(timeout=PATIENCE)
 
 
 async def _redis(settings: Settings) -> Findings:

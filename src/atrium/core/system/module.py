@@ -1,5 +1,6 @@
 """The system's own routes, without tables."""
 
+from atrium.core.http.metrics import publishing
 from atrium.core.modules import Module
 from atrium.core.system.controllers.documentation import DocumentationController
 from atrium.core.system.controllers.health import HealthController
@@ -9,4 +10,5 @@ module = Module(
     "system",
     title="System",
     controllers=(HealthController, DocumentationController, MonitorController, TicketController),
+    on_startup=(publishing,),
 )

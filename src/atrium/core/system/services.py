@@ -9,12 +9,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from time import monotonic
 from typing import Any
 
-import asyncpg
 import structlog
 from litestar.connection import ASGIConnection
 
 from atrium.core.access import Principal
-from atrium.core.db.engines import asyncpg_url
+from atrium.core.db.engines import connect
 from atrium.core.errors import AtriumError, Forbidden, Unauthenticated
 from atrium.core.http.requests import address_of, runtime_of
 from atrium.core.jobs.pulse import is_beating
@@ -83,7 +82,7 @@ async def _database_answers(runtime: Runtime) -> bool:
     pool = runtime.database.pool
     if pool.get_idle_size() == 0 and pool.get_size() == pool.get_max_size():
         # A busy pool is no dead database: ask beside it.
-        connection = await asyncpg.connect(asyncpg_url(runtime.settings.database_url), timeout=PATIENCE)
+        connection = await connect(runtime.settings, patience=PATIENCE)
         try:
             return bool(await connection.fetchval("SELECT 1", timeout=PATIENCE))
         finally:

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from atrium.core.resources.openapi import list_parameters, page_struct
+from atrium.core.resources.openapi import page_struct
+from atrium.core.resources.parameters import list_parameters
 from atrium.core.tasks.resources import background_tasks
 
 

@@ -19,6 +19,8 @@ from redis.backoff import ExponentialBackoff
 from saq import Worker
 from saq.job import Job as Message
 
+from atrium.core.changes.partitions import keep_partitions
+from atrium.core.changes.relay import keep_relaying
 from atrium.core.config import Settings
 from atrium.core.jobs.models import QUEUES
 from atrium.core.jobs.pulse import BEAT_SECONDS, beat
@@ -26,6 +28,7 @@ from atrium.core.jobs.queue import RowQueue, queue_name
 from atrium.core.jobs.run import GRACE_SECONDS, attempt
 from atrium.core.jobs.sweep import keep_sweeping
 from atrium.core.modules import Module, open_runtime
+from atrium.core.replays.prune import keep_pruning
 from atrium.core.runtime import Runtime
 
 log = structlog.get_logger()
@@ -35,9 +38,9 @@ STOP_SECONDS = 2 * GRACE_SECONDS + 2
 TIMERS: Any = {"sweep": 60, "abort": 1, "schedule": 5, "worker_info": 10}
 
 
-async def run_task(ctx: Any, *, task_id: str) -> None:
+async def run_task(ctx: Any, *, task_id: str, traceparent: str = "") -> None:
     """The one SAQ function."""
-    await attempt(ctx["runtime"], UUID(task_id))
+    await attempt(ctx["runtime"], UUID(task_id), traceparent)
 
 
 def saq_config(settings: Settings, modules: Sequence[Module]) -> SAQConfig:
@@ -74,11 +77,15 @@ def saq_config(settings: Settings, modules: Sequence[Module]) -> SAQConfig:
 async def working(
     runtime: Runtime, names: Sequence[str] = QUEUES, *, until: asyncio.Event | None = None
 ) -> AsyncIterator[None]:
-    """Serve these queues in this event loop, sweep, and say that a worker is alive; `until` ends it early."""
+    """Serve these queues in this event loop, sweep, relay changes, and say that a worker is alive.
+
+    `until` ends it early.
+    """
     redis = _worker_redis(runtime.settings)
     workers = [_worker(runtime, WorkerQueue(redis, queue_name(runtime.settings, name))) for name in names]
     tasks = [asyncio.create_task(worker.start(), name=f"worker {worker.queue.name}") for worker in workers]
-    tasks += [asyncio.create_task(keep_sweeping(runtime)), asyncio.create_task(_keep_beating(runtime))]
+    kept = (keep_sweeping, keep_relaying, keep_partitions, keep_pruning, _keep_beating)
+    tasks += [asyncio.create_task(keep(runtime)) for keep in kept]
     if until is not None:
         tasks.append(asyncio.create_task(_stop_after(until, workers)))
     try:

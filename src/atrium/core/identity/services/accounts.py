@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from atrium.core import clock
+from atrium.core import clock, limits
 from atrium.core.access import ADMIN
 from atrium.core.errors import Duplicate, Invalid, Unauthenticated
 from atrium.core.identity.errors import (
@@ -22,7 +22,7 @@ from atrium.core.identity.errors import (
     VerifyUserAlreadyVerified,
     VerifyUserBadToken,
 )
-from atrium.core.identity.limits import limits_of
+from atrium.core.identity.limits import locks_of
 from atrium.core.identity.models import OneTimeToken, Role, Session, User, UserRole
 from atrium.core.identity.rules import USERNAME, check_email, check_new_password, may_hold_session, sha256
 from atrium.core.identity.schemas import PasswordChange, PasswordReset, Registration
@@ -33,7 +33,6 @@ from atrium.core.notifications.mail import send_mail
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller, Work, unit_of_work
 
-HOUR = 3600
 LIFETIMES = {"verify_email": timedelta(hours=48), "reset_password": timedelta(hours=1)}
 LINKS = {"verify_email": "/verify-email?token={}", "reset_password": "/reset-password?token={}"}
 SUBJECTS = {"verify_email": "Confirm your e-mail address", "reset_password": "Choose a new password"}
@@ -138,7 +137,7 @@ async def register(runtime: Runtime, origin: Origin, data: Registration) -> dict
     if not data.accept_terms:
         raise Invalid.at("accept_terms", "must be true")
     check_new_password(data.password, email, RegisterInvalidPassword)
-    await limits_of(runtime).take("register", origin.ip, limit=settings.register_rate_per_hour, seconds=HOUR)
+    await limits.exact(runtime, "register", origin.ip)
     hashed = await hash_password(data.password)
     try:
         async with unit_of_work(runtime, action="register") as work:
@@ -218,8 +217,7 @@ async def _mail_token(work: Work, user: User, purpose: str) -> None:
 
 
 async def limit_mails(runtime: Runtime, origin: Origin, purpose: str, email: str) -> None:
-    limit = runtime.settings.verification_rate_per_hour
-    await limits_of(runtime).take(purpose, origin.ip, email, limit=limit, seconds=HOUR)
+    await limits.exact(runtime, purpose, origin.ip, email)
 
 
 async def request_token(runtime: Runtime, purpose: str, email: str) -> None:
@@ -278,7 +276,7 @@ async def reset_password(runtime: Runtime, origin: Origin, data: PasswordReset) 
         user.token_version += 1
         await _set_password(work, user, hashed)
         await end_sessions(work, Session.user_id == user.id, reason="password reset")
-    await limits_of(runtime).forgive(str(user.id), origin.ip)
+    await locks_of(runtime).forgive(str(user.id), origin.ip)
 
 
 async def _reset_user(work: Work, token: str, password: str, *, lock: bool = False) -> User:
@@ -311,16 +309,15 @@ async def change_password(runtime: Runtime, caller: Caller, data: PasswordChange
 
     Wrong guesses count like failed logins.
     """
-    limits, user_id = limits_of(runtime), caller.principal.user_id
-    rate = runtime.settings.login_rate_per_minute
-    await limits.take("login", caller.ip, str(user_id), limit=rate, seconds=60)
-    if seconds := await limits.locked_for(str(user_id), caller.ip):
+    locks, user_id = locks_of(runtime), caller.principal.user_id
+    await limits.exact(runtime, "login", caller.ip, str(user_id))
+    if seconds := await locks.locked_for(str(user_id), caller.ip):
         raise AccountLocked(retry_after=seconds)
     user = await _load(runtime, user_id)
     stored = user.hashed_password
     matches, _ = await verify_password(data.current_password, stored)
     if not matches:
-        await limits.failed(str(user_id), caller.ip)
+        await locks.failed(str(user_id), caller.ip)
         raise LoginBadCredentials("The current password is not right.")
     check_new_password(data.new_password, user.email, Invalid, "new_password")
     hashed = await hash_password(data.new_password)

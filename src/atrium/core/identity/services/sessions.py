@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, or_, select, text, update
 
-from atrium.core import clock
+from atrium.core import clock, limits
 from atrium.core.changes.record import record
 from atrium.core.errors import AtriumError, NotFound, Unauthenticated
 from atrium.core.identity.errors import AccountLocked, LoginBadCredentials, RefreshInvalid, RefreshReused
-from atrium.core.identity.limits import FAILURES, limits_of
+from atrium.core.identity.limits import FAILURES, locks_of
 from atrium.core.identity.models import Session, User
 from atrium.core.identity.rules import (
     Rotation,
@@ -50,11 +50,11 @@ class Origin:
 
 async def log_in(runtime: Runtime, origin: Origin, identifier: str, password: str) -> Login:
     """A new session for the right password; an unknown account takes the same time and gets the same words."""
-    limits, settings = limits_of(runtime), runtime.settings
-    await limits.take("login", origin.ip, identifier, limit=settings.login_rate_per_minute, seconds=60)
+    locks = locks_of(runtime)
+    await limits.exact(runtime, "login", origin.ip, identifier)
     user = await find_user(runtime, identifier)
     account = str(user.id) if user else identifier
-    if seconds := await limits.locked_for(account, origin.ip):
+    if seconds := await locks.locked_for(account, origin.ip):
         raise AccountLocked(retry_after=seconds)
     stored = user.hashed_password if user and not user.is_system else None
     matches, better = await verify_password(password, stored)
@@ -62,7 +62,7 @@ async def log_in(runtime: Runtime, origin: Origin, identifier: str, password: st
         await _refuse(runtime, origin, account, user)
         raise LoginBadCredentials
     answer = await transact(runtime, None, lambda work: _begin(work, origin, user.id, stored, better), action="login")
-    await limits.forgive(account, origin.ip)
+    await locks.forgive(account, origin.ip)
     return answer
 
 
@@ -79,7 +79,7 @@ async def find_user(runtime: Runtime, identifier: str) -> User | None:
 
 async def _refuse(runtime: Runtime, origin: Origin, account: str, user: User | None) -> None:
     """Count a wrong password. The same statements run for an account that is not there, to take as long."""
-    locked = await limits_of(runtime).failed(account, origin.ip)
+    locked = await locks_of(runtime).failed(account, origin.ip)
     async with unit_of_work(runtime) as work:
         if not locked:
             await work.session.execute(text("SET LOCAL synchronous_commit = off"))

@@ -104,14 +104,12 @@ class HealthController(Controller):
         responses={200: ResponseSpec(str, description="The figures", media_type="text/plain", generate_examples=False)},
     )
     async def metrics(self, request: AnyRequest) -> Response[bytes]:
-        """Requests, latency, database pools, queues, tasks and sockets of this process.
+        """Requests, latency, database pools, queues, tasks and sockets of all processes on this machine.
 
         For administrators, for addresses of METRICS_ALLOW, and for the bearer credential METRICS_TOKEN.
         """
         check_metrics_access(request)
-        runtime = runtime_of(request)
-        counted = runtime.parts.get("metrics") or metrics.Metrics()
-        return Response(await metrics.exposition(runtime, counted), media_type=PROMETHEUS)
+        return Response(await metrics.exposition(runtime_of(request)), media_type=PROMETHEUS)
 
 
 async def _details(runtime: Runtime, principal: Principal | None) -> tuple[dict[str, Any], bool]:
