@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from atrium.core.runtime import Runtime
 
 Result = TypeVar("Result")
-ALONE = ("up", "doctor", "demo", "prepare", "users")
+ALONE = ("up", "doctor", "demo", "prepare", "users", "audit")
 
 
 @click.command()
@@ -91,7 +91,7 @@ def prepare(wants_demo: bool) -> None:
         return
     os.environ.update(json.loads(line))
     settings = load_settings()
-    upgrade(settings.database_url)
+    upgrade(settings.owner_url)
     if wants_demo and not settings.is_production:
         try:
             run(_load_demo)
@@ -134,10 +134,28 @@ def run(act: Callable[["Runtime"], Awaitable[Result]]) -> Result:
     return asyncio.run(inside())
 
 
+@click.command("grant")
+@click.argument("role", required=False)
+@click.option("--create", is_flag=True, help="Make the role first, or give it a password: DATABASE_URL's or a new one.")
+def database_grant(role: str | None, create: bool) -> None:
+    """Let ROLE do to rows what the application does, and nothing that only the owner of the tables should.
+
+    ROLE is by default the one that DATABASE_URL names beside the owner of DATABASE_DIRECT_URL, else atrium_app.
+    """
+    from atrium.core.db.grants import CannotGrant, grant
+    from atrium.environment import load_settings
+
+    try:
+        for line in asyncio.run(grant(load_settings(), role, create=create)):
+            click.echo(line)
+    except CannotGrant as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _require_database() -> None:
     from atrium.environment import load_settings
 
-    if not load_settings().database_url:
+    if not load_settings().owner_url:
         click.echo("No database: set DATABASE_URL, or run `atrium up` in this folder.", err=True)
         sys.exit(2)
 
@@ -157,16 +175,25 @@ def _dispatch(arguments: list[str]) -> None:
         from atrium.core.identity.commands import users
 
         alone.add_command(users)
+    if arguments[:1] == ["audit"]:
+        from atrium.core.changes.commands import audit
+
+        alone.add_command(audit)
     if arguments[:1] and arguments[0] in ALONE:
         alone(arguments, obj={"run": run}, prog_name="atrium")
         return
-    if arguments[:1] == ["database"] and "--help" not in arguments:
-        _require_database()
+    if arguments[:1] == ["database"]:
+        from advanced_alchemy.extensions.litestar.cli import database_group
+
+        database_group.add_command(database_grant)
+        if "--help" not in arguments:
+            _require_database()
     from litestar.cli.main import litestar_group
 
+    from atrium.core.changes.commands import audit
     from atrium.core.identity.commands import users
 
-    for command in (up, doctor, demo, users):
+    for command in (up, doctor, demo, users, audit):
         litestar_group.add_command(command)  # type: ignore[arg-type]
     litestar_group(arguments, prog_name="atrium")
 

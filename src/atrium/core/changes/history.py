@@ -7,32 +7,58 @@ from uuid import UUID
 import msgspec
 
 from atrium.core import clock
+from atrium.core.changes.models import Change
+from atrium.core.db.wire import fields_of
 from atrium.core.query.ast import Order
-from atrium.core.query.parse import Vocabulary, parse
+from atrium.core.query.cursors import signature, write_cursor
+from atrium.core.query.parse import parse
+from atrium.core.query.vocabulary import Vocabulary
 from atrium.core.runtime import Runtime
 
-WORDS = Vocabulary(fields={}, filters=frozenset(), sorts=frozenset(), default_order=(Order("sequence", False),))
+WORDS = Vocabulary(
+    fields={"sequence": fields_of(Change)["sequence"]},
+    filters=frozenset(),
+    sorts=frozenset(),
+    default_order=(Order("sequence", False),),
+)
 ROWS = """
-    SELECT c.id, c.occurred_at, c.actor_user_id, u.name, c.action, c.from_status, c.to_status, c.reason,
-    c.changes::text,
-        c.version, c.request_id
-    FROM core.changes c LEFT JOIN core.users u ON u.id = c.actor_user_id
-    WHERE c.entity_type = $1 AND c.entity_id = $2
-    ORDER BY c.sequence LIMIT $3 OFFSET $4
+    SELECT c.id, c.sequence, c.occurred_at, c.actor_user_id, u.name, c.action, c.from_status, c.to_status, c.reason,
+        c.changes::text, c.version, c.request_id
+    FROM (
+        SELECT * FROM core.changes
+        WHERE entity_type = $1 AND entity_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4 OFFSET $5
+    ) c LEFT JOIN core.users u ON u.id = c.actor_user_id
+    ORDER BY c.sequence
 """
 TOTAL = "SELECT count(*) FROM core.changes WHERE entity_type = $1 AND entity_id = $2"
+ERASED = {"erased": True}
 
 
 async def history_page(
     runtime: Runtime, entity_type: str, entity_id: UUID, visible: frozenset[str], query_string: str
 ) -> bytes:
-    """A v1 list, oldest first; fields that the caller may not read do not exist in it."""
+    """A v1 list, oldest first; fields that the caller may not read do not exist in it.
+
+    A page that ends the history knows the total by itself; pages behind a cursor count only when asked.
+    """
     query = parse(query_string, WORDS)
     pool = runtime.database.pool
-    rows = await pool.fetch(ROWS, entity_type, entity_id, query.limit, query.offset)
-    total = await pool.fetchval(TOTAL, entity_type, entity_id)
-    page = {"items": [_item(row, visible) for row in rows], "total": total, "page": query.page, "limit": query.limit}
-    return msgspec.json.encode({**page, "pages": -(-total // query.limit), "next_cursor": None})
+    after = query.after[0] if query.shape.cursor else 0
+    rows = await pool.fetch(ROWS, entity_type, entity_id, after, query.limit, query.offset)
+    is_last = len(rows) < query.limit
+    total: int | None = None
+    if query.shape.total:
+        known = is_last and bool(rows or not query.offset) and not query.shape.cursor
+        total = query.offset + len(rows) if known else await pool.fetchval(TOTAL, entity_type, entity_id)
+    page = {
+        "items": [_item(row, visible) for row in rows],
+        "total": total,
+        "page": query.page,
+        "limit": query.limit,
+        "pages": None if total is None else -(-total // query.limit),
+        "next_cursor": None if is_last else write_cursor(signature(query), [rows[-1]["sequence"]]),
+    }
+    return msgspec.json.encode(page)
 
 
 def _item(row: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
@@ -46,7 +72,12 @@ def _item(row: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
         "from_status": row["from_status"] if sees_status else None,
         "to_status": row["to_status"] if sees_status else None,
         "reason": row["reason"],
-        "changes": {name: pair for name, pair in changes.items() if name in visible and pair[0] != pair[1]},
+        "changes": {name: pair for name, pair in changes.items() if name in visible and _is_change(pair)},
         "version": row["version"],
         "request_id": row["request_id"],
     }
+
+
+def _is_change(pair: tuple[Any, Any]) -> bool:
+    """Scope columns stand in every entry, whether they changed or not; of what was erased nobody can tell."""
+    return bool(pair[0] != pair[1] or pair[0] == ERASED)

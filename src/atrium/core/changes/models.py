@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Sequence
+from sqlalchemy import BigInteger, DateTime, Index, Sequence, text
 from sqlalchemy.dialects.postgresql import INET
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from atrium.core.db.columns import check, field
 from atrium.core.db.entity import Fact, Json
@@ -17,7 +17,8 @@ class Change(Fact, table="core.changes"):
     """One change of one record, whoever made it and however.
 
     `sequence` is drawn by the trigger under the row's lock, so that it orders the changes of a record; transaction ids
-    would not. The actor is a plain id: a foreign key would lock the user's row at every write of that user.
+    would not. The actor is a plain id: a foreign key would lock the user's row at every write of that user. The table
+    is partitioned by month, so its key has the moment in it; an id alone is just as unique.
     """
 
     __table_args__ = (
@@ -27,7 +28,9 @@ class Change(Fact, table="core.changes"):
         Index("ix_changes_client", "client_id", "occurred_at"),
         Index("ix_changes_actor", "actor_user_id", "occurred_at"),
         Index("ix_changes_occurred_at", "occurred_at", postgresql_using="brin"),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
     )
+    __mapper_args__ = {"primary_key": ["id"]}  # noqa: RUF012  SQLAlchemy's
 
     sequence: Mapped[int] = field(type_=BigInteger(), default_sql="nextval('core.changes_sequence')")
     actor_user_id: Mapped[UUID | None]
@@ -45,4 +48,6 @@ class Change(Fact, table="core.changes"):
     version: Mapped[int | None]
     request_id: Mapped[str | None]
     ip: Mapped[str | None] = field(type_=INET())
-    occurred_at: Mapped[datetime] = field(default_sql="clock_timestamp()")
+    occurred_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), primary_key=True, server_default=text("clock_timestamp()")
+    )

@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import insert
+
 from atrium.core.changes.models import Change
+from atrium.core.changes.queue import QUEUE
 from atrium.core.services import Work
 
 
@@ -22,18 +25,20 @@ async def record(
     yet.
     """
     caller = work.caller
-    work.session.add(
-        Change(
-            actor_user_id=actor_user_id or (caller.principal.user_id if caller else None),
-            actor_role=caller.principal.role if caller else None,
-            module=module,
-            action=action,
-            entity_type=entity_type,
-            entity_id=entity_id,
-            changes=changes or {},
-            reason=reason,
-            request_id=(caller.request_id or None) if caller else None,
-            ip=caller.ip if caller else None,
-        )
+    change = Change(
+        actor_user_id=actor_user_id or (caller.principal.user_id if caller else None),
+        actor_role=caller.principal.role if caller else None,
+        module=module,
+        action=action,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        changes=changes or {},
+        reason=reason,
+        request_id=(caller.request_id or None) if caller else None,
+        ip=caller.ip if caller else None,
     )
+    work.session.add(change)
     await work.session.flush()
+    await work.session.execute(
+        insert(QUEUE).values(sequence=change.sequence, change_id=change.id, occurred_at=change.occurred_at)
+    )
