@@ -18,6 +18,16 @@ LIST = f"""
     SELECT (SELECT count(*) FROM bench.clients WHERE {MATCHING}), coalesce(json_agg(row), '[]')::text
     FROM (SELECT {CLIENT} FROM bench.clients WHERE {MATCHING} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4) row
 """
+WITH_ORDERS = f"""
+    SELECT (SELECT count(*) FROM bench.clients WHERE {MATCHING}), coalesce(json_agg(row), '[]')::text
+    FROM (SELECT {CLIENT}, (
+            SELECT coalesce(json_agg(line), '[]') FROM (
+                SELECT {ORDER} FROM bench.orders WHERE client_id = page.id ORDER BY created_at DESC, id DESC LIMIT 20
+            ) line) AS orders
+        FROM (
+            SELECT * FROM bench.clients WHERE {MATCHING} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4) page
+    ) row
+"""
 GET = f"SELECT row_to_json(row)::text FROM (SELECT {CLIENT} FROM bench.clients WHERE id = $2 AND {OWN}) row"
 UPDATE = f"""
     WITH row AS (
@@ -105,10 +115,11 @@ async def answer(scope: Any, receive: Any) -> tuple[int, bytes]:
 async def list_clients(advisor: UUID, query: str) -> tuple[int, bytes]:
     asked = {name: values[-1] for name, values in parse_qs(query).items()}
     page, limit, risk = int(asked.pop("page", 1)), int(asked.pop("limit", 20)), asked.pop("risk_profile", None)
+    sql = WITH_ORDERS if asked.pop("include", None) == "orders" else LIST
     if asked or page < 1 or not 1 <= limit <= 100 or risk not in RISK_PROFILES:
         raise ValueError(query)
     # Not fetchrow, whose row limit forbids PostgreSQL to count in parallel.
-    ((total, items),) = await state["pool"].fetch(LIST, advisor, risk, limit, (page - 1) * limit)
+    ((total, items),) = await state["pool"].fetch(sql, advisor, risk, limit, (page - 1) * limit)
     pages = -(-total // limit)
     return 200, f'{{"items":{items},"total":{total},"page":{page},"limit":{limit},"pages":{pages}}}'.encode()
 

@@ -23,6 +23,8 @@ OPERATIONS = {
         '{"client_id": "{id}", "symbol": "AAPL", "quantity": 10, "order_type": "market"}',
     ),
 }
+# Of python -m tests.benchmarks.include; not every server knows it.
+RELATED = {"include": ("GET", LIST + "&include=orders", "")}
 SCRIPT = Path(__file__).with_name("load.lua")
 HAS_PROC = Path("/proc/self/stat").exists()
 HEADER = (
@@ -46,7 +48,7 @@ Samples = dict[tuple[str, str], list[Sample]]
 
 
 def measure(server: Server, operation: str, seconds: int) -> Sample:
-    method, path, body = OPERATIONS[operation]
+    method, path, body = (OPERATIONS | RELATED)[operation]
     environ = {"METHOD": method, "TARGET": path, "BODY": body, "TOKEN": server.token, "PATH": os.environ["PATH"]}
     environ |= {"CLIENTS": ",".join(server.clients), "FIRST": str(next(first_numbers))}
     command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--timeout", "15s", "-s", str(SCRIPT), server.url]

@@ -10,7 +10,9 @@ from atrium.core.db.wire import field_of
 from atrium.core.errors import AtriumError, Invalid, UnknownParameter
 from atrium.core.query import build
 from atrium.core.query.ast import Condition, Group, Order, Query
-from atrium.core.query.parse import MAX_CONDITIONS, Vocabulary, parse, signature, write_cursor
+from atrium.core.query.cursors import signature, write_cursor
+from atrium.core.query.parse import parse
+from atrium.core.query.vocabulary import MAX_CONDITIONS, Vocabulary
 from atrium.core.statements.compiled import compile_statement
 
 TABLE = Table(
@@ -56,6 +58,10 @@ def condition(text: str) -> tuple[str, str, Any]:
         ("name__in=x,y", ("name", "in", ["x", "y"])),
         ("name__nin=x", ("name", "nin", ["x"])),
         ("name__ne=x", ("name", "ne", "x")),
+        ("name__eq=x", ("name", "eq", "x")),
+        ("kind__startswith=b", ("kind", "startswith", "b")),
+        ("created_at__nin=2026-01-31", ("created_at", "nin", [datetime(2026, 1, 31, tzinfo=UTC)])),
+        ("amount__isnull=0", ("amount", "notnull", None)),
         ("name__icontains=50%25", ("name", "icontains", "50%")),
         ("kind=a", ("kind", "eq", "a")),
         ("amount__gte=1.5", ("amount", "gte", Decimal("1.5"))),
@@ -93,6 +99,13 @@ def test_a_filter_is_a_column_an_operator_and_a_typed_value(text: str, expected:
         ("or=(hat.eq.1)", "hat"),
         ("or=(name.like.1)", "name.like.1"),
         ("or=(secret.eq.1)", "secret"),
+        ("include=friends", "friends"),
+        ("friends.name=x", "friends.name"),
+        ("or=(friends.name.eq.x)", "friends"),
+        ("include.friends.limit=1", "friends"),
+        ("match=x", "match"),
+        ("order_by=relevance", "relevance"),
+        ("group_by=name", "group_by"),
     ],
 )
 def test_what_is_unknown_or_hidden_is_named_with_what_is_allowed(text: str, named: str) -> None:
@@ -126,6 +139,11 @@ def test_what_is_unknown_or_hidden_is_named_with_what_is_allowed(text: str, name
         "limit=0",
         "limit=101",
         "limit=x",
+        "name__in=" + "x," * 500,
+        "name=x" + "&name=x" * 500,
+        "offset=100001",
+        "limit=0000000000011000",
+        "page=100000",
         "page=2147483647&limit=100",
         "offset=-1",
         "count=roughly",
@@ -149,6 +167,32 @@ def test_the_number_of_conditions_is_bounded() -> None:
 
     with pytest.raises(AtriumError, match="at most"):
         ask(f"or=({many})")
+
+
+def test_conditions_without_a_value_count_as_well() -> None:
+    many = ",".join(["name.isnull.true"] * (MAX_CONDITIONS + 1))
+
+    with pytest.raises(AtriumError, match="at most"):
+        ask(f"or=({many})")
+
+
+def test_what_is_read_again_is_the_same_shape() -> None:
+    """Statements are kept by it."""
+    for text in ("name=x&or=(rank.gt.1,and(big.lt.2,kind.isnull.true))&q=a b&order_by=-amount&fields=id", "limit=50"):
+        assert ask(text).shape == ask(text).shape
+        assert len({ask(text).shape, ask(text).shape}) == 1
+
+
+def test_a_limit_stands_in_the_statement_only_where_a_plan_for_it_can_be_kept() -> None:
+    assert [ask(text).shape.limit for text in ("", "limit=50", "order_by=-name&count=none")] == [20, 50, 20]
+    for text in ("limit=37", "page=2", "name=x", "q=x", "or=(kind.isnull.true)"):
+        assert ask(text).shape.limit == 0
+
+
+def test_the_total_is_counted_estimated_or_left_out() -> None:
+    asked = [ask(text).shape for text in ("", "count=exact", "count=estimated", "count=NONE")]
+
+    assert [(shape.total, shape.estimated) for shape in asked] == [(True, False)] * 2 + [(True, True), (False, False)]
 
 
 def test_groups_nest_and_quote() -> None:

@@ -29,7 +29,7 @@ from atrium.core.db.columns import Money, Rate, field
 from atrium.core.db.engines import sqlalchemy_url
 from atrium.core.db.entity import NAMING, Entity, Json, JsonList, Versioned
 from atrium.core.http import problems
-from atrium.core.query.parse import OPERATORS
+from atrium.core.query.vocabulary import OPERATORS
 from atrium.core.resources.resource import Resource
 from atrium.core.resources.routes import handlers
 from atrium.core.runtime import Runtime
@@ -294,6 +294,12 @@ def member(text: str, name: str) -> str:
     return json.dumps(found, default=str, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
+def members(text: str, listed: str, name: str) -> list[str]:
+    numbers = {"parse_float": Decimal, "parse_int": Decimal, "parse_constant": str}
+    found = [one[name] for one in json.loads(text, **numbers)[listed]]
+    return [json.dumps(one, default=str, ensure_ascii=False, separators=(",", ":"), sort_keys=True) for one in found]
+
+
 def same(text: str) -> str:
     return member(f'{{"value": {text}}}', "value")
 
@@ -311,6 +317,14 @@ async def test_what_fits_comes_back_the_same_through_every_door(name: str, given
 
     assert changed.status_code == 200, changed.text
     assert member(made.text, name) == member(read.text, name) == member(changed.text, name) == kept
+    many = await door.post(f"{PATH}/bulk", content=f'[{{"{name}": {given}}}, {{}}]'.encode())
+    ids = [one["id"] for one in many.json()["created"]]
+    both = ", ".join(f'{{"id": "{one}", "{name}": {given}}}' for one in ids)
+    altered = await door.put(f"{PATH}/bulk", content=f"[{both}]".encode())
+
+    assert (many.status_code, altered.status_code) == (200, 200), f"{many.text} {altered.text}"
+    assert [members(many.text, "created", name)[0], *members(altered.text, "updated", name)] == [kept] * 3
+    assert members(many.text, "created", name)[1] == member(empty.text, name)
     assert listed.json()["items"] == [read.json()]
     assert f'"items":[{read.text}]' in listed.text
 
@@ -326,6 +340,15 @@ async def test_what_does_not_fit_is_refused_by_name(name: str, given: str, door:
             assert [error["loc"] for error in answer.json()["errors"]] == [["body", name]]
         else:
             assert given == "NaN"
+    rows = f'[{{}}, {{"{name}": {given}}}]'.encode()
+    changes = f'[{{"id": "{empty.json()["id"]}", "{name}": {given}}}]'.encode()
+    for method, content, place in (("POST", rows, 1), ("PUT", changes, 0)):
+        answer = await door.request(method, f"{PATH}/bulk?partial=true", content=content)
+        if given == "NaN":
+            assert answer.status_code == 400
+        else:
+            assert [error["index"] for error in answer.json()["errors"]] == [place], answer.text
+            assert [error["loc"] for error in answer.json()["errors"][0]["errors"]] == [["body", place, name]]
     assert (await door.get(empty.headers["location"])).json() == empty.json()
 
 

@@ -72,7 +72,8 @@ async def test_user_signs_in_with_email_and_password(client: httpx.AsyncClient, 
 
 async def test_alembic_migration_creates_all_tables(runtime: Runtime) -> None:
     rows = await runtime.database.pool.fetch(
-        "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables WHERE table_schema = ANY($1)",
+        "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition",
         list(migrations.SCHEMAS),
     )
 

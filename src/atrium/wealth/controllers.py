@@ -9,6 +9,8 @@ from litestar import Controller, Response, post
 from litestar.params import FromPath, JSONBody
 
 from atrium.core.http.requests import Request, caller_of, json, row_id, runtime_of
+from atrium.core.resources.doors.path import if_match_of
+from atrium.core.resources.doors.writing import matching
 from atrium.core.resources.openapi import one_of, verb
 from atrium.core.services import Work, transact
 from atrium.wealth.resources import opportunities, orders
@@ -24,7 +26,8 @@ from atrium.wealth.services.growth import GrowthScanService
 from atrium.wealth.services.opportunities import OpportunityService
 from atrium.wealth.services.orders import OrderService
 
-STEP = "400 401 403 404 409 422"
+STEP = "400 401 403 404 409 412 422"
+REQUEST = "400 401 403 404 409 422"
 
 
 class OrderController(Controller):
@@ -35,7 +38,7 @@ class OrderController(Controller):
         "/{order_id:str}/confirm",
         status_code=200,
         operation_id="confirmOrder",
-        operation_class=verb(one_of(orders), refused=STEP, example={}),
+        operation_class=verb(one_of(orders), refused=STEP, example={}, query=matching),
         summary="Confirm an order",
         description="Places a draft: it becomes pending.",
     )
@@ -51,7 +54,7 @@ class OrderController(Controller):
         "/{order_id:str}/submit",
         status_code=200,
         operation_id="submitOrder",
-        operation_class=verb(one_of(orders), refused=STEP, example={"acknowledge_warnings": True}),
+        operation_class=verb(one_of(orders), refused=STEP, example={"acknowledge_warnings": True}, query=matching),
         summary="Submit an order",
         description="Sends a pending order to be traded.",
     )
@@ -67,7 +70,9 @@ class OrderController(Controller):
         "/{order_id:str}/cancel",
         status_code=200,
         operation_id="cancelOrder",
-        operation_class=verb(one_of(orders), refused=STEP, example={"reason": "The client changed her mind."}),
+        operation_class=verb(
+            one_of(orders), refused=STEP, example={"reason": "The client changed her mind."}, query=matching
+        ),
         summary="Cancel an order",
         description="Only while it may still trade; else 409 with what is allowed.",
     )
@@ -84,7 +89,10 @@ async def _order_step(
     caller.principal.require(permission)
 
     async def run(work: Work) -> Response[bytes]:
-        order = await OrderService(work).take(row_id(order_id), action, reason)
+        service, chosen, version = OrderService(work), row_id(order_id), if_match_of(request)
+        if version is not None:
+            await orders.require_version(work, chosen, (await service.get_writable(chosen)).version, version)
+        order = await service.take(chosen, action, reason)
         return _answer(await orders.render(work, order.id), order.version)
 
     return await transact(runtime_of(request), caller, run, action=action, reason=reason)
@@ -98,7 +106,7 @@ class OpportunityController(Controller):
         "/{opportunity_id:str}/start",
         status_code=200,
         operation_id="startOpportunity",
-        operation_class=verb(one_of(opportunities), refused=STEP, example={}),
+        operation_class=verb(one_of(opportunities), refused=STEP, example={}, query=matching),
         summary="Start on an opportunity",
         description="Somebody works on it from now on.",
     )
@@ -114,7 +122,7 @@ class OpportunityController(Controller):
         "/{opportunity_id:str}/win",
         status_code=200,
         operation_id="winOpportunity",
-        operation_class=verb(one_of(opportunities), refused=STEP, example={}),
+        operation_class=verb(one_of(opportunities), refused=STEP, example={}, query=matching),
         summary="Win an opportunity",
         description="It came to something and is closed.",
     )
@@ -130,7 +138,7 @@ class OpportunityController(Controller):
         "/{opportunity_id:str}/snooze",
         status_code=200,
         operation_id="snoozeOpportunity",
-        operation_class=verb(one_of(opportunities), refused=STEP, example={"until": "2030-01-15"}),
+        operation_class=verb(one_of(opportunities), refused=STEP, example={"until": "2030-01-15"}, query=matching),
         summary="Snooze an opportunity",
         description="It comes back on the named day.",
     )
@@ -143,7 +151,9 @@ class OpportunityController(Controller):
         "/{opportunity_id:str}/dismiss",
         status_code=200,
         operation_id="dismissOpportunity",
-        operation_class=verb(one_of(opportunities), refused=STEP, example={"reason": "Already discussed in May."}),
+        operation_class=verb(
+            one_of(opportunities), refused=STEP, example={"reason": "Already discussed in May."}, query=matching
+        ),
         summary="Dismiss an opportunity",
         description="It is not worth pursuing; the reason is kept.",
     )
@@ -160,7 +170,10 @@ async def _opportunity_step(
     caller.principal.require("wealth.opportunities.update")
 
     async def run(work: Work) -> Response[bytes]:
-        row = await OpportunityService(work).take(row_id(opportunity_id), action, until=until, reason=reason)
+        service, chosen, version = OpportunityService(work), row_id(opportunity_id), if_match_of(request)
+        if version is not None:
+            await opportunities.require_version(work, chosen, (await service.get_writable(chosen)).version, version)
+        row = await service.take(chosen, action, until=until, reason=reason)
         return _answer(await opportunities.render(work, row.id), row.version)
 
     return await transact(runtime_of(request), caller, run, action=action, reason=reason)
@@ -186,7 +199,7 @@ class GrowthScanController(Controller):
         "",
         status_code=202,
         operation_id="requestGrowthScan",
-        operation_class=verb(QueuedScan, refused=STEP, example={"rules": ["KYC_GAP", "REVIEW_DUE"]}),
+        operation_class=verb(QueuedScan, refused=REQUEST, example={"rules": ["KYC_GAP", "REVIEW_DUE"]}),
         summary="Request a growth scan",
         description="Looks for what needs attention in a book: gaps in KYC, lapsed contacts, due reviews, birthdays.",
     )

@@ -6,6 +6,7 @@ from sqlalchemy import any_, not_, or_, select
 from sqlalchemy.dialects.postgresql import array
 
 import atrium.core.identity.policies  # noqa: F401  whom a key to a user may name
+from atrium.core.resources.relations import many, one
 from atrium.core.resources.resource import Resource
 from atrium.wealth import policies  # noqa: F401  declares who may see and change the rows
 from atrium.wealth.models.clients import Client, ClientRelationship, Household, Note, search_text
@@ -41,6 +42,14 @@ clients = Resource(
     create="wealth.clients.create",
     update="wealth.clients.update",
     delete="wealth.clients.delete",
+    relations={
+        "advisor": one("advisor_id"),
+        "household": one("household_id"),
+        "orders": many("wealth.orders.client_id"),
+        "notes": many("wealth.notes.client_id"),
+        "opportunities": many("wealth.opportunities.client_id"),
+        "relationships": many("wealth.client_relationships.client_id"),
+    },
     filters=(
         "advisor_id",
         "household_id",
@@ -87,6 +96,8 @@ clients = Resource(
     on_create=client_rules.update,
     on_update=client_rules.update,
     delete_if=(HAS_NO_OPEN_ORDERS, client_rules.has_open_orders),
+    upsert=("client_number",),
+    restores="wealth.clients.restore",
     example={
         "first_name": "Nadia",
         "last_name": "Rosen",
@@ -101,6 +112,7 @@ households = Resource(
     tag="wealth-clients",
     read="wealth.households.read",
     write="wealth.households.write",
+    relations={"advisor": one("advisor_id"), "clients": many("wealth.clients.household_id")},
     filters=("advisor_id", "name", "service_tier", "status", "aggregate_billing", "created_at"),
     sorts=("name", "status", "service_tier", "created_at"),
     search=("name",),
@@ -113,6 +125,7 @@ relationships = Resource(
     tag="wealth-clients",
     read="wealth.relationships.read",
     write="wealth.relationships.write",
+    relations={"client": one("client_id"), "related_client": one("related_client_id")},
     filters=("kind", "related_client_id", "name", "created_at"),
     sorts=("kind", "name", "created_at"),
     search=("name",),
@@ -126,10 +139,13 @@ notes = Resource(
     tag="wealth-communications",
     read="wealth.notes.read",
     write="wealth.notes.write",
+    fulltext=("body",),
+    relations={"client": one("client_id")},
     filters=("client_id", "author_id", "category", "visibility", "is_pinned", "created_at"),
     sorts=("created_at", "category", "is_pinned"),
     search=("body",),
     on_create=note_rules.create,
+    restores=True,
     example={"body": "Called about the new house.", "category": "call"},
 )
 
@@ -141,6 +157,12 @@ orders = Resource(
     create="wealth.orders.create",
     update="wealth.orders.update",
     delete="wealth.orders.delete",
+    relations={
+        "client": one("client_id"),
+        "advisor": one("advisor_id"),
+        "parent": one("parent_order_id"),
+        "children": many("wealth.orders.parent_order_id"),
+    },
     filters=(
         "client_id",
         "advisor_id",
@@ -178,9 +200,11 @@ branches = Resource(
     tag="wealth-admin",
     read="wealth.branches.read",
     write="wealth.branches.write",
+    relations={"teams": many("wealth.teams.branch_id"), "advisors": many("wealth.advisors.branch_id")},
     filters=("code", "name", "city", "country", "is_active"),
     sorts=("code", "name", "created_at"),
     search=("code", "name"),
+    upsert=("code",),
     example={"code": "TLV", "name": "Tel Aviv", "country": "IL"},
 )
 
@@ -190,6 +214,7 @@ teams = Resource(
     tag="wealth-admin",
     read="wealth.teams.read",
     write="wealth.teams.write",
+    relations={"branch": one("branch_id"), "advisors": many("wealth.advisors.team_id")},
     filters=("branch_id", "name", "share_book", "is_active"),
     sorts=("name", "created_at"),
     search=("name",),
@@ -204,9 +229,18 @@ advisors = Resource(
     create="wealth.advisors.write",
     update="wealth.advisors.update",
     delete="wealth.advisors.write",
+    relations={
+        "branch": one("branch_id"),
+        "team": one("team_id"),
+        "clients": many("wealth.clients.advisor_id"),
+        "households": many("wealth.households.advisor_id"),
+        "orders": many("wealth.orders.advisor_id"),
+        "opportunities": many("wealth.opportunities.advisor_id"),
+    },
     filters=("user_id", "branch_id", "team_id", "advisor_code", "status", "is_team_lead"),
     sorts=("advisor_code", "status", "created_at"),
     search=("advisor_code", "title"),
+    upsert=("advisor_code",),
     example={"advisor_code": "A-100", "title": "Senior advisor"},
 )
 
@@ -218,6 +252,11 @@ growth_scans = Resource(
     create=None,
     update=None,
     delete=None,
+    relations={
+        "advisor": one("advisor_id"),
+        "client": one("client_id"),
+        "opportunities": many("wealth.opportunities.growth_scan_id"),
+    },
     filters=("advisor_id", "scope", "status", "client_id", "as_of", "created_at"),
     sorts=("created_at", "as_of"),
 )
@@ -230,6 +269,11 @@ opportunities = Resource(
     create=None,
     update="wealth.opportunities.update",
     delete=None,
+    relations={
+        "advisor": one("advisor_id"),
+        "client": one("client_id"),
+        "growth_scan": one("growth_scan_id"),
+    },
     filters=(
         "advisor_id",
         "client_id",

@@ -1,325 +1,231 @@
 """Query parameters → AST. Whatever is unknown or unreadable is named, with what is allowed instead."""
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
-import msgspec
-from sqlalchemy import DateTime, String
-
-from atrium.core import clock
-from atrium.core.db.wire import Field
-from atrium.core.errors import FieldError, Invalid, UnknownParameter
-from atrium.core.query.ast import Condition, Group, Order, Query, Shape
-
-OPERATORS = ("ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "icontains", "startswith", "isnull", "between")
-TEXT_OPERATORS = frozenset({"contains", "icontains", "startswith"})
-SUFFIX_ALIASES = {"_from": "gte", "_to": "lte", "_gte": "gte", "_lte": "lte", "_gt": "gt", "_lt": "lt", "_before": "lt"}
-RESERVED = (
-    "page",
-    "limit",
-    "skip",
-    "offset",
-    "cursor",
-    "order_by",
-    "sort",
-    "search",
-    "q",
-    "fields",
-    "count",
-    "or",
-    "and",
+from atrium.core.errors import UnknownParameter
+from atrium.core.query.ast import RELEVANCE, Condition, Include, Order, Query, Selection, Shape
+from atrium.core.query.conditions import Budget, Reader, escape_like
+from atrium.core.query.cursors import read_cursor
+from atrium.core.query.vocabulary import (
+    MAX_HOPS,
+    MAX_OFFSET,
+    MAX_ORDERS,
+    MAX_ROWS,
+    PAGING,
+    RESERVED,
+    Vocabulary,
+    choose,
+    invalid,
+    number,
 )
-COUNTS = ("exact", "none")
-MAX_OFFSET = 2**31 - 1
-MAX_CONDITIONS = 40
-MAX_DEPTH = 5
-MAX_LIST = 500
 
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """What one resource lets one kind of caller say."""
-
-    fields: Mapping[str, Field]
-    filters: frozenset[str]
-    sorts: frozenset[str]
-    default_order: tuple[Order, ...]
-    searchable: bool = False
-    max_limit: int = 100
-    default_limit: int = 20
-    presets: Mapping[str, Callable[[str], tuple[tuple[str, str, Any], ...]]] = field(default_factory=dict)
-
-    def parameters(self) -> list[str]:
-        names = (
-            [*RESERVED, *self.presets]
-            if self.searchable
-            else [n for n in (*RESERVED, *self.presets) if n not in ("search", "q")]
-        )
-        return [*names, *(f"{name}" for name in sorted(self.filters)), *(f"<filter>__{op}" for op in OPERATORS)]
-
-
-class _Reader:
-    """Collects conditions and their values while one query string is read."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.words = vocabulary
-        self.values: list[Any] = []
-        self.conditions: list[Condition | Group] = []
-
-    def value(self, value: Any) -> int:
-        self.values.append(value)
-        if len(self.values) > MAX_CONDITIONS:
-            raise Invalid(
-                f"A query takes at most {MAX_CONDITIONS} conditions.", allowed=[f"up to {MAX_CONDITIONS} conditions"]
-            )
-        return len(self.values) - 1
-
-    def condition(self, name: str, column: str, operator: str, texts: list[str]) -> Condition:
-        known = self.words.fields[column]
-        if operator in TEXT_OPERATORS and not isinstance(known.column.type, String):
-            allowed = [op for op in OPERATORS if op not in TEXT_OPERATORS]
-            raise UnknownParameter(f"{name}: {column} is not text, so {operator} does not apply.", allowed=allowed)
-        if operator == "isnull":
-            empty = _choose(name, texts[-1], {"true": True, "1": True, "false": False, "0": False})
-            return Condition(column, "isnull" if empty else "notnull", -1)
-        parsed = [self.parse(name, known, text) for text in texts]
-        if operator in ("in", "nin"):
-            return Condition(column, operator, self.value(parsed))
-        if operator == "between":
-            if len(parsed) != 2:
-                raise _invalid(name, "needs two values, separated by a comma")
-            low = self.value(parsed[0])
-            self.value(parsed[1])
-            return Condition(column, operator, low)
-        return Condition(column, operator, self.value(parsed[-1]))
-
-    def parse(self, name: str, known: Field, text: str) -> Any:
-        try:
-            value = known.parse(text)
-        except ValueError as error:
-            raise _invalid(name, str(error)) from None
-        return value
-
-    def filter(self, name: str, texts: list[str]) -> None:
-        column, operator, whole_day = self.resolve(name)
-        if operator == "eq" and len(texts) > 1:
-            operator = "in"
-        elif operator in ("in", "nin", "between"):
-            texts = [part for text in texts for part in text.split(",")]
-        if len(texts) > MAX_LIST:
-            raise _invalid(name, f"takes at most {MAX_LIST} values")
-        if whole_day:
-            texts = [f"{text}T23:59:59.999999Z" if len(text) == 10 else text for text in texts]
-        self.conditions.append(self.condition(name, column, operator, texts))
-
-    def resolve(self, name: str) -> tuple[str, str, bool]:
-        """(column, operator, whether a bare date means its whole day) of a parameter name, documented aliases
-        included.
-        """
-        filters = self.words.filters
-        if name in filters:
-            return name, "eq", False
-        column, separator, operator = name.rpartition("__")
-        if separator and column in filters:
-            if operator not in OPERATORS:
-                raise UnknownParameter(f"{name} is not an operator of {column}.", allowed=list(OPERATORS))
-            return column, operator, False
-        for suffix, alias in SUFFIX_ALIASES.items():
-            stem = name.removesuffix(suffix)
-            for column in (stem, stem + "_at", stem + "_on"):
-                if stem != name and column in filters:
-                    moment = isinstance(self.words.fields[column].column.type, DateTime)
-                    return column, alias, moment and suffix == "_to"
-        raise UnknownParameter(f"{name} is not a parameter of this list.", allowed=self.words.parameters())
-
-    def group(self, joiner: str, text: str, depth: int = 1) -> Group:
-        """`(a.eq.1,or(b.gt.2,c.isnull.true))`, values quoted with " where they hold a comma or bracket."""
-        if depth > MAX_DEPTH:
-            raise _invalid(joiner, f"is nested more than {MAX_DEPTH} deep")
-        if not (text.startswith("(") and text.endswith(")")):
-            raise _invalid(joiner, "must look like (column.operator.value,column.operator.value)")
-        children: list[Condition | Group] = []
-        for part in _split(text[1:-1], joiner):
-            head = part.partition("(")[0]
-            if head in ("or", "and", "not"):
-                children.append(self.group(head, part[len(head) :], depth + 1))
-                continue
-            column, _, rest = part.partition(".")
-            operator, dot, value = rest.partition(".")
-            if column not in self.words.filters:
-                raise UnknownParameter(f"{column} in {joiner} is not a filter.", allowed=sorted(self.words.filters))
-            if not dot or operator not in ("eq", *OPERATORS):
-                raise UnknownParameter(f"{part} in {joiner} has no known operator.", allowed=["eq", *OPERATORS])
-            listed = operator in ("in", "nin", "between")
-            texts = list(_split(value.removeprefix("(").removesuffix(")"), joiner)) if listed else [_unquote(value)]
-            children.append(self.condition(f"{joiner}.{column}", column, operator, texts))
-        if not children:
-            raise _invalid(joiner, "needs at least one condition")
-        return Group("and" if joiner == "and" else "or" if joiner == "or" else "not", tuple(children))
+Given = Mapping[str, list[str]]
+INSIDE = tuple(name for name in RESERVED if name not in PAGING)
+COUNTS = {"exact": (True, False), "estimated": (True, True), "none": (False, False)}
+SEARCHED_WORDS = 10
+USUAL_LIMITS = frozenset({10, 20, 25, 50, 100})
+"""Stand in the statement of a list that has no values of its own, so that PostgreSQL need not plan it each time: of a
+limit that it does not know it expects a tenth of the table, and no plan for that is one to keep."""
 
 
 def parse(query_string: str, words: Vocabulary) -> Query:
     """The query that a raw query string asks of a resource; raises Invalid or UnknownParameter."""
+    given = parameters(query_string)
+    budget = Budget()
+    rows = selection(given, words, budget)
+    values = len(budget.values)
+    total, estimated = _count(given)
+    shape = Shape(
+        rows,
+        _order(given, words, rows),
+        _fields(given, words),
+        _includes(given, words, budget),
+        total=total,
+        estimated=estimated,
+    )
+    own, more = tuple(budget.values[:values]), tuple(budget.values[values:])
+    limit = _limit(given, words)
+    page, offset = _place(given, limit)
+    if limit in USUAL_LIMITS and not (own or more or offset or rows.where.children):
+        shape = replace(shape, limit=limit)
+    query = Query(shape, own, limit, offset, page, more=more)
+    _weigh(query)
+    cursor = _last(given, "cursor")
+    return _behind(cursor, given, words, query) if cursor else query
+
+
+def parse_one(query_string: str, words: Vocabulary) -> Query:
+    """What is asked of a single record: its fields and what is included."""
+    given = parameters(query_string)
+    for name in given:
+        if name not in ("fields", "include") and not name.startswith("include."):
+            raise UnknownParameter(f"{name} is not a parameter of a record.", allowed=["fields", "include"])
+    budget = Budget()
+    shape = Shape(fields=_fields(given, words), include=_includes(given, words, budget))
+    query = Query(shape, (), limit=1, more=tuple(budget.values))
+    _weigh(query)
+    return query
+
+
+def parameters(query_string: str) -> dict[str, list[str]]:
     given: dict[str, list[str]] = {}
     for name, text in parse_qsl(query_string, keep_blank_values=True):
+        if "\0" in name + text:
+            raise invalid(name.replace("\0", ""), "must not contain NUL characters")
         given.setdefault(name, []).append(text)
-    reader = _Reader(words)
-    search: list[str] = []
+    return given
+
+
+def selection(
+    given: Given, words: Vocabulary, budget: Budget, known: tuple[str, ...] = RESERVED, prefix: str = ""
+) -> Selection:
+    """Which rows are asked for; names that are neither `known` nor filters are refused."""
+    reader = Reader(words, budget, prefix)
     for name, texts in given.items():
-        if "\0" in "".join(texts):
-            raise _invalid(name, "must not contain NUL characters")
+        said = prefix + name
         if name in ("or", "and"):
             reader.conditions += [reader.group(name, text) for text in texts]
-        elif name in ("search", "q"):
-            if not words.searchable:
-                raise UnknownParameter(f"{name}: this list has no search.", allowed=words.parameters())
-            search = [word for text in texts for word in text.split()][:10]
         elif name in words.presets:
-            for column, operator, value in words.presets[name](texts[-1]):
-                reader.conditions.append(Condition(column, operator, reader.value(value) if value is not None else -1))
-        elif name not in RESERVED:
+            _preset(reader, name, texts[-1])
+        elif name in known:
+            if (name in ("search", "q") and not words.searchable) or (name == "match" and not words.matchable):
+                raise UnknownParameter(f"{said}: this list has no such search.", allowed=words.parameters(known))
+        elif name.startswith("include."):
+            continue
+        elif name in RESERVED:
+            raise UnknownParameter(f"{said} is not a parameter here.", allowed=words.parameters(known))
+        else:
             reader.filter(name, texts)
-    shape = Shape(
-        where=Group("and", tuple(reader.conditions)),
-        order=_order(given, words),
-        fields=_fields(given, words),
-        search=len(search),
-        total=_count(given),
+    sought = [word for name in ("search", "q") for text in given.get(name, ()) for word in text.split()]
+    places = tuple(budget.keep(f"%{escape_like(word)}%") for word in sought[:SEARCHED_WORDS])
+    match = budget.keep(_matched(given["match"][-1], prefix)) if "match" in given else -1
+    return Selection(reader.whole(), places, match)
+
+
+def _preset(reader: Reader, name: str, text: str) -> None:
+    conditions = reader.words.presets[name](text)
+    if any(column not in reader.words.fields for column, _, _ in conditions):
+        raise UnknownParameter(f"{name} is not a parameter of this list.", allowed=reader.words.parameters())
+    for column, operator, value in conditions:
+        reader.budget.spend()
+        reader.conditions.append(Condition(column, operator, -1 if value is None else reader.budget.keep(value)))
+
+
+def _matched(text: str, prefix: str) -> str:
+    if not any(letter.isalnum() for letter in text):
+        raise invalid(f"{prefix}match", "needs a word to look for")
+    return text
+
+
+def _includes(given: Given, words: Vocabulary, budget: Budget, prefix: str = "", depth: int = 1) -> tuple[Include, ...]:
+    """`include=a,b` and `include.a.option=…`, which by itself includes a as well."""
+    options: dict[str, dict[str, list[str]]] = {
+        name: {} for text in given.get("include", ()) for name in text.split(",") if name
+    }
+    for name, texts in given.items():
+        if name.startswith("include."):
+            relation, _, option = name.removeprefix("include.").partition(".")
+            if not option:
+                raise UnknownParameter(f"{prefix}{name} names no option.", allowed=[*INSIDE, "limit", "<filter>"])
+            options.setdefault(relation, {})[option] = texts
+    if options and depth > MAX_HOPS:
+        raise invalid(f"{prefix}include", f"goes through more than {MAX_HOPS} relations")
+    return tuple(_include(name, asked, words, budget, f"{prefix}include", depth) for name, asked in options.items())
+
+
+def _include(name: str, given: Given, words: Vocabulary, budget: Budget, said: str, depth: int) -> Include:
+    related = words.related(name, said)
+    budget.include()
+    target, prefix = related.words(), f"{said}.{name}."
+    known = (*INSIDE, "limit") if related.many else tuple(one for one in INSIDE if one not in ("order_by", "sort"))
+    rows = selection(given, target, budget, known, prefix)
+    limit = -1
+    if related.many:
+        limit = budget.keep(_limit(given, target, prefix))
+    return Include(
+        name,
+        rows,
+        _order(given, target, rows, prefix) if related.many else (),
+        _fields(given, target, prefix),
+        limit,
+        _includes(given, target, budget, prefix, depth + 1),
     )
-    values = (*reader.values, *(f"%{escape_like(word)}%" for word in search))
-    return _paged(given, words, Query(shape, values, limit=_limit(given, words)))
 
 
-def _paged(given: Mapping[str, list[str]], words: Vocabulary, query: Query) -> Query:
-    if cursor := _last(given, "cursor"):
-        shape = replace(query.shape, cursor=True, total=query.shape.total and "count" in given)
-        return replace(query, shape=shape, after=read_cursor(cursor, query, words))
+def _weigh(query: Query) -> None:
+    """No more rows in one answer than a client can want at once."""
+    if not query.shape.include:
+        return
+    values = (*query.values, *query.more)
+
+    def rows(include: Include, parents: int) -> int:
+        each = parents * (values[include.limit] if include.limit >= 0 else 1)
+        return int(each + sum(rows(inner, each) for inner in include.include))
+
+    if query.limit + sum(rows(include, query.limit) for include in query.shape.include) > MAX_ROWS + query.limit:
+        raise invalid("include", f"could make more than {MAX_ROWS} rows in one answer; give lower limits")
+
+
+def _behind(cursor: str, given: Given, words: Vocabulary, query: Query) -> Query:
+    if any(order.column == RELEVANCE for order in query.shape.order):
+        raise invalid("cursor", f"does not go with the order {RELEVANCE}; use page")
+    shape = replace(query.shape, cursor=True, total=query.shape.total and "count" in given)
+    return replace(query, shape=shape, offset=0, page=1, after=read_cursor(cursor, query, words))
+
+
+def _place(given: Given, limit: int) -> tuple[int, int]:
+    """(page, offset)"""
+    advice = "; further down use cursor, which costs the same at any depth"
     for name in ("skip", "offset"):
         if name in given:
-            offset = _number(name, given[name][-1], 0, MAX_OFFSET)
-            return replace(query, offset=offset, page=offset // query.limit + 1)
-    page = _number("page", _last(given, "page") or "1", 1, MAX_OFFSET)
-    offset = (page - 1) * query.limit
-    if offset > MAX_OFFSET:
-        raise _invalid("page", "is beyond the last page that can be asked for; use cursor")
-    return replace(query, offset=offset, page=page)
+            offset = number(name, given[name][-1], 0, MAX_OFFSET, advice)
+            return offset // limit + 1, offset
+    if "page" not in given:
+        return 1, 0
+    page = number("page", given["page"][-1], 1, MAX_OFFSET // limit + 1, advice)
+    return page, (page - 1) * limit
 
 
-def _limit(given: Mapping[str, list[str]], words: Vocabulary) -> int:
+def _limit(given: Given, words: Vocabulary, prefix: str = "") -> int:
     text = _last(given, "limit")
-    return words.default_limit if text is None else _number("limit", text, 1, words.max_limit)
+    highest = min(words.max_limit, 100) if prefix else words.max_limit
+    return words.default_limit if text is None else number(f"{prefix}limit", text, 1, highest)
 
 
-def _count(given: Mapping[str, list[str]]) -> bool:
+def _count(given: Given) -> tuple[bool, bool]:
     text = _last(given, "count")
-    return text is None or _choose("count", text, {"exact": True, "none": False})
+    found: tuple[bool, bool] = (True, False) if text is None else choose("count", text, COUNTS)
+    return found
 
 
-def _order(given: Mapping[str, list[str]], words: Vocabulary) -> tuple[Order, ...]:
+def _order(given: Given, words: Vocabulary, rows: Selection, prefix: str = "") -> tuple[Order, ...]:
     asked = [part for name in ("order_by", "sort") for text in given.get(name, ()) for part in text.split(",") if part]
     if not asked:
         return words.default_order
+    sorts = words.sorts | ({RELEVANCE} if rows.match >= 0 else set())
     found: dict[str, Order] = {}
     for part in asked:
-        name, _, direction = part.lstrip("+-").partition(":")
-        if name not in words.sorts or direction not in ("", "asc", "desc"):
-            raise UnknownParameter(f"{part} cannot be sorted by.", allowed=sorted(words.sorts))
-        found.setdefault(name, Order(name, part.startswith("-") or direction == "desc"))
+        name, _, direction = part.strip().lstrip("+-").partition(":")
+        if name not in sorts or direction not in ("", "asc", "desc"):
+            raise UnknownParameter(f"{part} cannot be sorted by.", allowed=sorted(sorts))
+        found.setdefault(name, Order(name, part.strip().startswith("-") or direction == "desc"))
+    if len(found) > MAX_ORDERS:
+        raise invalid(f"{prefix}order_by", f"takes at most {MAX_ORDERS} columns")
     last = list(found.values())[-1]
     return (*found.values(), *(() if "id" in found else (Order("id", last.descending),)))
 
 
-def _fields(given: Mapping[str, list[str]], words: Vocabulary) -> tuple[str, ...]:
+def _fields(given: Given, words: Vocabulary, prefix: str = "") -> tuple[str, ...]:
     names = dict.fromkeys(part for text in given.get("fields", ()) for part in text.split(",") if part)
     for name in names:
         if name not in words.fields:
-            raise UnknownParameter(f"{name} is not a field of this resource.", allowed=sorted(words.fields))
+            raise UnknownParameter(
+                f"{prefix}fields: {name} is not a field of this resource.", allowed=sorted(words.fields)
+            )
     return tuple(names)
 
 
-def _last(given: Mapping[str, list[str]], name: str) -> str | None:
+def _last(given: Given, name: str) -> str | None:
     return given[name][-1] if name in given else None
-
-
-def _number(name: str, text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdigit() and low <= int(text[:12]) <= high):
-        raise _invalid(name, f"must be a whole number from {low} to {high}")
-    return int(text)
-
-
-def _choose(name: str, text: str, choices: Mapping[str, Any]) -> Any:
-    if text.lower() not in choices:
-        raise _invalid(name, f"must be one of {', '.join(choices)}")
-    return choices[text.lower()]
-
-
-def _invalid(name: str, message: str) -> Invalid:
-    return Invalid(f"{name} {message}.", errors=[FieldError(("query", name), message)])
-
-
-def _split(text: str, joiner: str) -> Iterator[str]:
-    """Split at the commas that stand outside brackets and quotes."""
-    depth, quoted, start = 0, False, 0
-    for place, letter in enumerate(text):
-        if letter == '"':
-            quoted = not quoted
-        elif not quoted:
-            depth += (letter == "(") - (letter == ")")
-            if letter == "," and depth == 0:
-                yield text[start:place]
-                start = place + 1
-    if depth or quoted:
-        raise _invalid(joiner, "has a bracket or quote that is not closed")
-    if text:
-        yield text[start:]
-
-
-def _unquote(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-
-
-def escape_like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def signature(query: Query) -> str:
-    """Ties a cursor to the filters and order it was made under."""
-    seen = msgspec.json.encode([query.shape.where, query.shape.order, query.shape.search, query.values])
-    return hashlib.sha256(seen).hexdigest()[:12]
-
-
-def write_cursor(mark: str, last: list[Any]) -> str:
-    """The position behind a row, for the list whose `signature` is the mark."""
-    values = [
-        None if value is None else clock.stamp(value) if isinstance(value, datetime) else str(value) for value in last
-    ]
-    return base64.urlsafe_b64encode(msgspec.json.encode([mark, *values])).decode().rstrip("=")
-
-
-def read_cursor(cursor: str, query: Query, words: Vocabulary) -> tuple[Any, ...]:
-    """The values of the row after which the page begins, as one `after` list."""
-    try:
-        made, *texts = msgspec.json.decode(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str | None]
-        )
-    except (ValueError, msgspec.MsgspecError):
-        raise _invalid("cursor", "is not a cursor of this list") from None
-    if made != signature(query) or len(texts) != len(query.shape.order):
-        raise _invalid("cursor", "belongs to another filter or order; start again without it")
-    try:
-        return tuple(
-            _position(words.fields[order.column], text) for order, text in zip(query.shape.order, texts, strict=True)
-        )
-    except ValueError:
-        raise _invalid("cursor", "is not a cursor of this list") from None
-
-
-def _position(known: Field, text: str | None) -> Any:
-    if text is None and not known.nullable:
-        raise ValueError("must not be null")
-    return None if text is None else known.parse(text)

@@ -9,13 +9,16 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
+from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, OpenAPI, Operation, SecurityScheme
+from litestar.routes import HTTPRoute
 
 from atrium.core.access import EVERYTHING
 from atrium.core.db.wire import Field
 from atrium.core.errors import FieldError
-from atrium.core.query.parse import OPERATORS
+from atrium.core.replays.keys import LONGEST_KEY, SECRETS
+from atrium.core.resources.batches import Refused
 from atrium.core.resources.declaration import PARAMETERS
 from atrium.core.resources.resource import Resource
 from atrium.core.resources.schemas import Body, read_struct
@@ -27,11 +30,24 @@ REASONS = {
     "403": "The role may never do this",
     "404": "Not there, or outside the caller's scope",
     "409": "The present state or a unique value does not allow it",
+    "410": "Expired",
     "412": "Changed meanwhile; `changed` names the fields",
+    "413": "Larger than is taken here",
     "415": "A content type that is not read here",
     "422": "Some values are not valid; `errors` names them",
     "423": "Locked after too many failed attempts",
     "429": "Too often; Retry-After says when again",
+    "503": "It took too long and was stopped, or a part that it needs is not reachable",
+}
+REPLAY_TEXT = (
+    "A key of the caller's choice: the same request under the same key within 24 hours happens once and gets the kept "
+    "answer with Idempotent-Replay: true; another body under it is 409. Failures are not kept"
+)
+REPLAY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": REPLAY_TEXT,
 }
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The version of the record"}}
 PARENT = UUID("01980000-0000-7000-8000-000000000001")
@@ -75,10 +91,14 @@ class ResourceOperation(Operation):
     verb: ClassVar[Verb]
     route: ClassVar[str]
     identifier: ClassVar[str]
+    takes_key: ClassVar[bool] = False
 
     def to_schema(self) -> dict[str, Any]:
         kind = type(self)
-        return describe(kind.resource, kind.verb, kind.route, kind.identifier)
+        described = describe(kind.resource, kind.verb, kind.route, kind.identifier)
+        if kind.takes_key:
+            described["parameters"].append(REPLAY)
+        return described
 
 
 def operation(resource: Resource, verb: Verb, route: str, *, main: bool) -> type[ResourceOperation]:
@@ -109,30 +129,6 @@ def describe(resource: Resource, verb: Verb, route: str, identifier: str) -> dic
 
 def path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": dict(UUID_TEXT)}
-
-
-def list_parameters(resource: Resource) -> list[dict[str, Any]]:
-    def query(name: str, schema: Mapping[str, Any], text: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "in": "query", "schema": dict(schema), "description": text, **more}
-
-    sorts = ", ".join(sorted({"id", *resource.sorts}))
-    found = [
-        query("page", {**WHOLE, "default": 1}, "Page, from 1"),
-        query("limit", {**WHOLE, "maximum": resource.max_limit, "default": 20}, "Rows per page"),
-        query("cursor", {"type": "string"}, "next_cursor of the page before; costs the same at any depth"),
-        query("order_by", {"type": "string"}, f"Comma-separated, - for descending: {sorts}", example=resource.sort),
-        query("fields", {"type": "string"}, "Only these fields, comma-separated"),
-        query("count", {"type": "string", "enum": ["exact", "none"]}, "Whether to count all matching rows"),
-        query("or", {"type": "string"}, "A group of conditions such as (a.eq.1,b.gt.2)"),
-    ]
-    if resource.vocabulary(EVERYTHING).searchable:
-        found.append(query("q", {"type": "string"}, "Rows in which every word occurs"))
-    operators = "Also with " + ", ".join(f"__{name}" for name in OPERATORS) + "; repeated: any of"
-    for name in resource.filters:
-        schema = _on_the_wire(msgspec.json.schema(resource.fields[name].kind), "number")
-        found.append(query(name, schema, operators))
-    found += [query(name, {"type": "string"}, "A named filter") for name in resource.presets]
-    return found
 
 
 def problems(statuses: str) -> dict[str, Any]:
@@ -236,6 +232,12 @@ class HistoryPage(msgspec.Struct):
     next_cursor: None
 
 
+class Groups(msgspec.Struct):
+    """What an aggregate answers: one object per group, its members named after the keys and metrics asked for."""
+
+    items: list[dict[str, Any]]
+
+
 @dataclass
 class VerbOperation(Operation):
     """A verb that CRUD cannot say: its refusals are problems, and it may name what it answers with."""
@@ -244,6 +246,7 @@ class VerbOperation(Operation):
     refused: ClassVar[str] = "401 404"
     example: ClassVar[Mapping[str, Any] | None] = None
     query: ClassVar[Callable[[], list[dict[str, Any]]]] = list
+    takes_key: ClassVar[bool] = False
 
     def to_schema(self) -> dict[str, Any]:
         kind = type(self)
@@ -254,7 +257,7 @@ class VerbOperation(Operation):
                 answer["content"] = json_content("", reference(kind.answers().__name__))["content"]
                 answer["description"] = ANSWERED.get(status, "Done")
         described["responses"] = kept | problems(kind.refused)
-        if parameters := [*described.get("parameters", []), *kind.query()]:
+        if parameters := [*described.get("parameters", []), *kind.query(), *([REPLAY] if kind.takes_key else ())]:
             described["parameters"] = [_named(parameter) for parameter in parameters]
         if "requestBody" in described:
             _show(described["requestBody"], kind.example)
@@ -296,6 +299,11 @@ def verb(
     return type("VerbOperation", (VerbOperation,), {**members, "query": staticmethod(query)})
 
 
+def name_schemas(*answers: type[msgspec.Struct]) -> None:
+    """What doors of resources answer with beside records becomes named schemas of the document."""
+    _answers.extend(lambda answer=answer: answer for answer in answers)  # type: ignore[misc]
+
+
 def one_of(resource: Resource) -> Answer:
     """A record of a resource, as an answer of `verb`."""
     return lambda: record_struct(resource)
@@ -317,12 +325,15 @@ class ResourceComponents(Components):
 
     def to_schema(self) -> dict[str, Any]:
         found = super().to_schema()
-        answers: list[Any] = [Problem, HistoryPage, *(answer() for answer in _answers)]
+        answers: list[Any] = [Problem, HistoryPage, Groups, *(answer() for answer in _answers)]
         bodies: list[Any] = []
         for resource in self.resources:
             record = record_struct(resource)
             answers += [record, page_struct(record)]
-            bodies += [_body(resource, verb).struct for verb in ("create", "update") if getattr(resource, verb)]
+            if resource.create or resource.update or resource.delete:
+                answers.append(bulk_struct(record))
+            verbs = ("create", "update", "upsert")
+            bodies += [_body(resource, verb).struct for verb in verbs if getattr(resource, verb)]
         named = _named_schemas(answers, "number") | _named_schemas(bodies, ["number", "string"])
         if twice := found.get("schemas", {}).keys() & named.keys():
             raise ValueError(f"Two schemas are called {', '.join(sorted(twice))}.")
@@ -333,17 +344,17 @@ class ResourceComponents(Components):
 def _named_schemas(structs: list[Any], number: str | list[str]) -> dict[str, Any]:
     """Decimals are numbers on the wire with all their digits; what comes in may be a text as well (decisions.md §2)."""
     _, named = msgspec.json.schema_components(dict.fromkeys(structs), ref_template=TEMPLATE)
-    return {name: _on_the_wire(schema, number) for name, schema in named.items()}
+    return {name: on_the_wire(schema, number) for name, schema in named.items()}
 
 
-def _on_the_wire(node: Any, number: str | list[str]) -> Any:
+def on_the_wire(node: Any, number: str | list[str]) -> Any:
     if isinstance(node, list):
-        return [_on_the_wire(one, number) for one in node]
+        return [on_the_wire(one, number) for one in node]
     if not isinstance(node, dict):
         return node
     if node.get("format") == "decimal":
         return {"type": number}
-    members = {key: _on_the_wire(one, number) for key, one in node.items()}
+    members = {key: on_the_wire(one, number) for key, one in node.items()}
     is_choice = isinstance(members.get("enum"), list) and "type" not in members
     return {"type": "string", **members} if is_choice else members
 
@@ -364,9 +375,28 @@ class ResourceDocument(OpenAPIConfig):
         return document
 
 
+def mark_repeatable(app: Litestar) -> None:
+    """Every POST whose answer is no secret takes a key."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and not route.path.startswith(SECRETS):
+            for handler in route.route_handlers:
+                described = handler.operation_class
+                if "POST" in handler.http_methods and issubclass(described, (ResourceOperation, VerbOperation)):
+                    described.takes_key = True
+
+
 @functools.cache
 def record_struct(resource: Resource) -> type[msgspec.Struct]:
     return read_struct(resource.model.__name__, resource.guarded.visible(EVERYTHING))
+
+
+@functools.cache
+def bulk_struct(record: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """What became of many rows; each verb has the lists that it can fill."""
+    records: Any = list[record] | msgspec.UnsetType  # type: ignore[valid-type]
+    members: list[Any] = [(name, records, msgspec.UNSET) for name in ("created", "updated", "unchanged")]
+    members += [("deleted", list[UUID] | msgspec.UnsetType, msgspec.UNSET), ("errors", list[Refused])]
+    return msgspec.defstruct(f"{record.__name__}BulkResult", members, kw_only=True)
 
 
 @functools.cache

@@ -19,8 +19,8 @@ old row
 (`update_if`, `delete_if`). Path parameters of `also` name columns: they narrow what is listed and fill what is made.
 """
 
-from atrium.core.resources.writing import Writing
+from atrium.core.resources.restoring import Restoring
 
 
-class Resource(Writing):
-    """A declaration with everything that follows from it: read (`reading`) and written (`writing`)."""
+class Resource(Restoring):
+    """A declaration with all that follows: read (`reading`), written (`writing`, `bulk`), restored (`restoring`)."""

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -10,8 +10,10 @@ from sqlalchemy import ClauseElement, Table
 from sqlalchemy.dialects.postgresql import asyncpg as dialects
 
 from atrium.core.access import CALLER, Principal
+from atrium.core.errors import DependencyDown
 from atrium.core.runtime import Runtime
 from atrium.core.statements.failures import CONNECTION_LOST, explain
+from atrium.core.statements.retries import is_retryable, pause, retried
 
 DIALECT: Any = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
@@ -62,24 +64,45 @@ async def fetch(
     runtime: Runtime, compiled: Compiled, values: Mapping[str, Any], principal: Principal, table: Table
 ) -> list[asyncpg.Record]:
     """A read; repeated once when the pooled connection turns out to be dead."""
-    arguments = compiled.arguments(values, principal)
+    arguments, limit = compiled.arguments(values, principal), runtime.settings.query_timeout_seconds
     pool = runtime.database.pool
     try:
-        return await pool.fetch(compiled.sql, *arguments)
-    except CONNECTION_LOST:
         try:
-            return await pool.fetch(compiled.sql, *arguments)
-        except Exception as error:
-            raise explain(error, (table,)) or error from error
+            return await pool.fetch(compiled.sql, *arguments, timeout=limit)
+        except TimeoutError:
+            raise
+        except CONNECTION_LOST:
+            return await pool.fetch(compiled.sql, *arguments, timeout=limit)
+    except TimeoutError as error:
+        raise too_slow() from error
     except Exception as error:
         raise explain(error, (table,)) or error from error
+
+
+def too_slow() -> DependencyDown:
+    """For a statement that asyncpg has cancelled; a timeout that is set inside it would have no effect."""
+    return DependencyDown("The query took too long and was stopped. Narrow it down.", code="QUERY_TIMEOUT")
 
 
 async def run(
     runtime: Runtime, compiled: Compiled, values: Mapping[str, Any], principal: Principal, table: Table
 ) -> list[asyncpg.Record]:
-    """A write: never repeated by itself, because a lost answer does not tell whether it was committed."""
+    """A write: repeated only when PostgreSQL undid it, because a lost answer does not tell whether it was committed."""
+    arguments, pool = compiled.arguments(values, principal), runtime.database.pool
     try:
-        return await runtime.database.pool.fetch(compiled.sql, *compiled.arguments(values, principal))
+        return await pool.fetch(compiled.sql, *arguments)
+    except Exception as error:
+        if not is_retryable(error):
+            raise explain(error, (table,)) or error from error
+        if not isinstance(pool, asyncpg.Pool):
+            raise  # the transaction it belongs to is what must be repeated
+    await pause(1)
+    try:
+        return await retried(lambda: pool.fetch(compiled.sql, *arguments), attempt=2)
     except Exception as error:
         raise explain(error, (table,)) or error from error
+
+
+def inside(runtime: Runtime, connection: Any) -> Runtime:
+    """The same runtime, whose compiled statements run in the transaction of this connection."""
+    return replace(runtime, database=replace(runtime.database, pool=connection))

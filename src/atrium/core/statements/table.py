@@ -104,14 +104,14 @@ def version_of(source: FromClause) -> ColumnElement[int]:
     return cast(extract("epoch", source.c.updated_at) * literal_column("1000000"), BigInteger)
 
 
-def record(source: FromClause, fields: Iterable[Field]) -> ColumnElement[str]:
+def record(source: FromClause, fields: Iterable[Field], more: Iterable[ColumnElement[Any]] = ()) -> ColumnElement[str]:
     """One row as JSON text; `row_to_json` over a sub-select, because json_build_object stops at fifty pairs."""
-    columns = [_rendered(source, field) for field in fields]
-    row = select(*columns).correlate(source).subquery("r")
+    columns = [rendered(source, field) for field in fields]
+    row = select(*columns, *more).correlate(source).subquery("r")
     return select(cast(func.row_to_json(literal_column("r")), Text)).select_from(row).scalar_subquery()
 
 
-def _rendered(source: FromClause, field: Field) -> ColumnElement[Any]:
+def rendered(source: FromClause, field: Field) -> ColumnElement[Any]:
     return render(source.c[field.name]).label(field.name)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ClauseElement, ColumnElement, Select, and_, or_, select, 
 
 from atrium.core.access import policy_of
 from atrium.core.lookups import Asking, Citation, Found
-from atrium.core.query.parse import escape_like
+from atrium.core.query.conditions import escape_like
 from atrium.core.statements.compiled import compile_statement
 from atrium.wealth import policies  # noqa: F401  declares which rows an answer may rest on
 from atrium.wealth.models.clients import Client, search_text

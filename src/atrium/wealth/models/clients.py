@@ -87,9 +87,16 @@ class Client(Versioned, Entity, table="wealth.clients"):
             text("id DESC"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        # The lists of those who see every book: the newest, and whose review is due.
+        Index(
+            "ix_clients_all_newest",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
         Index("ix_clients_email", text("lower(email)")),
-        Index("ix_clients_kyc_review_due_on", "kyc_review_due_on"),
-        Index("ix_clients_next_review_on", "next_review_on"),
+        Index("ix_clients_kyc_review_due_on", "kyc_review_due_on", "id"),
+        Index("ix_clients_next_review_on", "next_review_on", "id"),
         Index("ix_clients_search", text(f"({SEARCHED}) gin_trgm_ops"), postgresql_using="gin"),
     )
 
@@ -222,6 +229,10 @@ class Note(Entity, table="wealth.notes"):
             postgresql_where=text("deleted_at IS NULL"),
         ),
         Index("ix_notes_lead", "lead_id", text("created_at DESC"), postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "ix_notes_all_newest", text("created_at DESC"), text("id DESC"), postgresql_where=text("deleted_at IS NULL")
+        ),
+        Index("ix_notes_fulltext", text("to_tsvector('simple', coalesce(body, ''))"), postgresql_using="gin"),
     )
 
     client_id: Mapped[UUID | None] = field(references="wealth.clients.id", index=False, scope=True, mark=CREATE_ONLY)

@@ -92,6 +92,7 @@ class Order(Versioned, Entity, table="wealth.orders"):
         Index("ix_orders_client", "client_id", text("created_at DESC")),
         Index("ix_orders_advisor_status", "advisor_id", "status"),
         Index("ix_orders_newest", "advisor_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_orders_all_newest", text("created_at DESC"), text("id DESC")),
         Index(
             "ix_orders_open",
             "account_id",

@@ -1,1 +1,1 @@
-"""The HTTP doors of a resource, by what they do: `reading`, `writing`. `path` is what they share."""
+"""The HTTP doors of a resource, by what they do: `reading`, `writing`, `bulk`. `path` is what they share."""
