@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, Numeric, String, Uuid, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -450,6 +451,8 @@ async def test_reading(name: str, role: str, world: World) -> None:
         listed = await world.client.get(path, headers=world.headers[role], params={"id": str(row)})
         found = await world.client.get(path, headers=world.headers[role], params={"or": f"(id.eq.{row})"})
 
+        counted = await world.client.get(f"{path}/aggregate", headers=world.headers[role], params={"id": str(row)})
+
         refused = {"refused": 403}.get(allowed, 404)
         assert one.status_code == (200 if shown else refused), one.text
         assert history.status_code == one.status_code
@@ -459,8 +462,10 @@ async def test_reading(name: str, role: str, world: World) -> None:
         if listed.status_code == 200:
             assert [item["id"] for item in listed.json()["items"]] == ([str(row)] if shown else [])
             assert listed.json()["total"] == found.json()["total"] == (1 if shown else 0)
+            assert counted.json()["items"] == [{"count": 1 if shown else 0}]
         else:
             assert listed.status_code == (403 if allowed == "refused" else 404)
+            assert counted.status_code == listed.status_code
 
 
 @pytest.mark.parametrize(("name", "role"), [case for case in CASES if RESOURCES[case[0]].update])
@@ -478,25 +483,32 @@ async def test_updating(name: str, role: str, world: World) -> None:
             assert {key: answer.json()[key] for key in CHANGE[name]} == CHANGE[name]
 
 
+async def new_body(world: World, name: str, role: str, side: Side, *, mine: bool) -> dict[str, Any]:
+    """A record as this role makes it, or tries to, on a side."""
+    resource = RESOURCES[name]
+    body = dict(resource.example)
+    async with unit_of_work(world.runtime) as work:
+        for column in resource.table.columns:
+            settable = column.info.get("mark") is not Mark.SYSTEM and column.name not in body
+            if column.foreign_keys and settable and (not column.nullable or column.name == "client_id"):
+                table = next(iter(column.foreign_keys)).column.table.fullname
+                body[column.name] = str(await side.parent(work, table))
+    if name == "advisors":
+        body["user_id"] = str((await an_account(world.runtime, roles=("wealth_advisor",))).id)
+    if mine and role in ("advisor", "mate"):
+        body.pop("advisor_id", None)  # what they make is theirs
+    if role in ("client", "client+") and name == "orders":
+        body["basis"] = "unsolicited"
+    body |= {column: uuid4().hex[:12] for column in ("code", "advisor_code", "name") if column in body}
+    return body
+
+
 @pytest.mark.parametrize(("name", "role"), CASES)
 async def test_creating(name: str, role: str, world: World) -> None:
     resource, allowed = RESOURCES[name], ACCESS[name][role][1]
 
     for side, mine in world.sides(role):
-        body = dict(resource.example)
-        async with unit_of_work(world.runtime) as work:
-            for column in resource.table.columns:
-                settable = column.info.get("mark") is not Mark.SYSTEM and column.name not in body
-                if column.foreign_keys and settable and (not column.nullable or column.name == "client_id"):
-                    table = next(iter(column.foreign_keys)).column.table.fullname
-                    body[column.name] = str(await side.parent(work, table))
-        if name == "advisors":
-            body["user_id"] = str((await an_account(world.runtime, roles=("wealth_advisor",))).id)
-        if mine and role in ("advisor", "mate"):
-            body.pop("advisor_id", None)  # what they make is theirs
-        if role in ("client", "client+") and name == "orders":
-            body["basis"] = "unsolicited"
-        body |= {column: uuid4().hex[:12] for column in ("code", "advisor_code", "name") if column in body}
+        body = await new_body(world, name, role, side, mine=mine)
         answer = await world.client.post(paths(resource, side), headers=world.headers[role], json=body)
 
         if allowed == "own" and not mine:
@@ -648,6 +660,10 @@ async def test_a_hidden_field_does_not_exist_for_the_query_language(name: str, r
             answer = await world.client.get(path, headers=world.headers[role], params=params)
             assert answer.status_code == 422, f"{params}: {answer.text}"
             assert field not in answer.json()["allowed"]
+        for params in ({"group_by": field}, {"metrics": f"count({field})"}, {"having": f"(count({field}).gt.0)"}):
+            answer = await world.client.get(f"{path}/aggregate", headers=world.headers[role], params=params)
+            assert answer.status_code == 422, f"{params}: {answer.text}"
+            assert not [name for name in answer.json()["allowed"] if name.endswith(f"({field})") or name == field]
 
 
 def _keys() -> list[tuple[str, str, str]]:
@@ -686,3 +702,65 @@ async def test_a_foreign_key_never_reaches_another_advisors_row(name: str, key: 
 
     after = (await world.client.get(f"{path}/{row}", headers=world.headers["admin"])).json()
     assert after[key] != foreign
+
+
+@pytest.mark.parametrize(("name", "role"), CASES)
+async def test_exporting(name: str, role: str, world: World) -> None:
+    resource, allowed = RESOURCES[name], ACCESS[name][role][0]
+
+    for side, mine in world.sides(role):
+        row = await world.row(side, resource)
+        path, headers = f"{paths(resource, side)}/export", world.headers[role]
+        shown = allowed == "all" or (allowed == "own" and mine)
+        answer = await world.client.get(path, headers=headers, params={"id": str(row), "format": "ndjson"})
+        queued = await world.client.post(path, headers=headers, params={"id": str(row)})
+
+        if allowed in ("refused", "absent") or (answer.status_code == 404 and not shown):
+            refused = {403 if allowed == "refused" else 404}
+            assert {answer.status_code, queued.status_code} == refused, answer.text
+            continue
+        assert (answer.status_code, queued.status_code) == (200, 202), answer.text
+        await world.client.post(f"{queued.headers['location']}/cancel", headers=headers)
+        records = [msgspec.json.decode(line) for line in answer.content.splitlines()]
+        assert [record["id"] for record in records] == ([str(row)] if shown else [])
+        for record in records:
+            assert not set(HIDDEN.get((name, role), ())) & set(record)
+
+
+@pytest.mark.parametrize(("name", "role"), CASES)
+async def test_importing_needs_what_creating_needs(name: str, role: str, world: World) -> None:
+    resource, allowed = RESOURCES[name], ACCESS[name][role][1]
+    content = msgspec.json.encode(dict(resource.example))
+
+    answer = await world.client.post(
+        f"{paths(resource, world.sides(role)[0][0])}/import",
+        headers={**world.headers[role], "Content-Type": "application/x-ndjson"},
+        params={"dry_run": "true"},
+        content=content,
+    )
+
+    assert answer.status_code == {"refused": 403, "absent": 404, "never": 405}.get(allowed, 200), answer.text
+
+
+@pytest.mark.parametrize(("name", "key", "table"), [one for one in _keys() if one[2] in SCOPED])
+async def test_an_imported_foreign_key_never_reaches_another_advisors_row(
+    name: str, key: str, table: str, world: World
+) -> None:
+    resource = RESOURCES[name]
+    row = {**resource.example, "client_id": world.own.ids["wealth.clients"], key: world.foreign.ids[table]}
+    body = {field: value for field, value in row.items() if field in resource.fields and field not in resource.path}
+
+    answer = await world.client.post(
+        f"{paths(resource, world.foreign if key in resource.path else world.own)}/import",
+        headers={**world.headers["advisor"], "Content-Type": "application/x-ndjson"},
+        params={"dry_run": "true"},
+        content=msgspec.json.encode(body),
+    )
+
+    if key in resource.path:
+        assert answer.status_code == 404, answer.text
+    else:
+        assert answer.json()["rows"] | {"checked": 1} == {
+            "total": 1, "checked": 1, "would_create": 0, "would_update": 0, "unchanged": 0, "failed": 1,
+        }, answer.text  # fmt: skip
+        assert [error["column"] for error in answer.json()["errors"]] == [key]

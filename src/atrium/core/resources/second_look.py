@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from atrium.core.access import Principal
 from atrium.core.errors import AtriumError, Invalid, NotFound, PreconditionFailed
@@ -40,22 +40,27 @@ async def explain_untouched(
     if found is None:
         raise NotFound(f"There is no {resource.noun()} with this id, or it is outside what you may see.")
     if if_match is not None and found.version != if_match:
-        changed = await _changed_since(resource, runtime, caller.principal, row_id, if_match)
+        changed = await changed_since(resource, runtime, caller.principal, row_id, if_match)
         raise PreconditionFailed(changed=changed)
     if condition is not None:
-        await _explain_condition(resource, runtime, row_id, condition)
+        await _explain_condition(resource, runtime, caller.principal, row_id, condition)
 
 
-async def _explain_condition(resource: "Reading", runtime: Runtime, row_id: UUID, condition: Condition) -> None:
+async def _explain_condition(
+    resource: "Reading", runtime: Runtime, principal: Principal, row_id: UUID, condition: Condition
+) -> None:
     holds, refusal = condition
-    statement = select(resource.table, holds.label("~holds")).where(resource.table.c.id == row_id)
-    async with runtime.database.sessions() as session:
-        row = (await session.execute(statement)).mappings().one_or_none()
-    if row is not None and not row["~holds"]:
-        raise refusal(dict(row))
+    table = resource.table
+    wanted = table.c.id == bindparam("id", type_=table.c.id.type)
+    compiled = resource.statements.get(
+        ("condition", id(condition)), lambda: select(table, holds.label("~holds")).where(wanted)
+    )
+    rows = await fetch(runtime, compiled, {"id": row_id}, principal, table)
+    if rows and not rows[0]["~holds"]:
+        raise refusal(dict(rows[0]))
 
 
-async def _changed_since(
+async def changed_since(
     resource: "Reading", runtime: Runtime, principal: Principal, row_id: UUID, version: int
 ) -> list[str]:
     """The fields that others changed since the caller read the record, those hidden from the caller left out."""

@@ -1,44 +1,75 @@
 """A resource written: create, change and remove, each one statement that is its own transaction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from atrium.core import clock
 from atrium.core.access import Principal
 from atrium.core.db.columns import Mark
-from atrium.core.errors import Forbidden
+from atrium.core.errors import Forbidden, PreconditionFailed
 from atrium.core.resources import second_look
 from atrium.core.resources.reading import Reading, Record
 from atrium.core.runtime import Runtime
-from atrium.core.services import Caller
+from atrium.core.services import Caller, Work
 from atrium.core.statements import writes
-from atrium.core.statements.compiled import run
+from atrium.core.statements.compiled import inside, run
 from atrium.core.statements.table import WITHIN, parents_of
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How a create keeps its answer: a part of its statement, and the parameters of that part."""
+
+    part: writes.Keeping
+    binds: Mapping[str, Any]
+
+
 class Writing(Reading):
-    async def make(self, runtime: Runtime, caller: Caller, raw: bytes, within: Mapping[str, UUID]) -> Record:
-        principal = caller.principal
+    async def make(
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        raw: bytes,
+        within: Mapping[str, UUID],
+        keeping: Keep | None = None,
+    ) -> Record:
+        """A new record; `keeping` keeps the answer in the same statement."""
+        kind = self.maker(caller.principal)
+        values, asked = self._drafted(raw, kind, caller.principal, within)
+        return await self.insert(runtime, caller, kind, values, asked, within, keeping)
+
+    def maker(self, principal: Principal) -> int:
         self._require(self.create, principal)
         kind = self._writer(principal)
         if not self.policy.writes(kind):
             raise Forbidden(f"You may not make a {self.noun()}.")
-        values = self.body("create", kind, tuple(within)).decode(raw)
-        asked = self._asked(values, kind)
-        values |= within
-        values = self._stamp(values, kind, principal)
-        if self.on_create is not None:
-            values = self.on_create(values, principal, clock.now())
-        values = {name: value for name, value in values.items() if name in self.table.c}
-        values["id"] = clock.new_id()
+        return kind
+
+    async def insert(
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        kind: int,
+        values: Mapping[str, Any],
+        asked: tuple[str, ...],
+        within: Mapping[str, UUID],
+        keeping: Keep | None = None,
+    ) -> Record:
+        principal = caller.principal
         references = self._references(values, principal)
         columns = tuple(sorted(values))
         compiled = self.statements.get(
-            ("create", kind, columns, _key(references), asked),
-            lambda: writes.create(self.guarded, kind, columns, references, asked),
+            ("create", kind, columns, key_of(references), asked, keeping is None),
+            lambda: writes.create(
+                self.guarded, kind, columns, references, asked, keeping=keeping.part if keeping else None
+            ),
         )
-        rows = await run(runtime, compiled, self._binds(values, caller), principal, self.table)
+        binds = self._binds(values, caller)
+        if keeping is not None:
+            binds |= keeping.binds
+        rows = await run(runtime, compiled, binds, principal, self.table)
         if not rows:
             await second_look.explain_missing_parents(runtime, principal, references, values, within)
             raise Forbidden("You may not make this record.")
@@ -60,19 +91,36 @@ class Writing(Reading):
         if not self.policy.writes(kind):
             await self.get(runtime, caller, row_id, within)
             raise Forbidden(self._unchangeable())
-        values = self.body("update", kind).decode(raw)
-        asked = self._asked(values, kind)
-        if self.on_update is not None and values:
-            values = self.on_update(values, principal, clock.now())
+        values, asked = self._amended(raw, kind, principal)
         if not values:
-            await second_look.explain_untouched(self, runtime, caller, row_id, if_match, within, self.update_if)
-            return await self.get(runtime, caller, row_id, within)
+            return await self.look(runtime, caller, row_id, if_match, within)
+        return await self.update_row(runtime, caller, kind, row_id, values, asked, if_match, within)
+
+    async def look(
+        self, runtime: Runtime, caller: Caller, row_id: UUID, if_match: int | None, within: Mapping[str, UUID]
+    ) -> Record:
+        """What a change of nothing answers: the record, if it could be changed."""
+        await second_look.explain_untouched(self, runtime, caller, row_id, if_match, within, self.update_if)
+        return await self.get(runtime, caller, row_id, within)
+
+    async def update_row(
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        kind: int,
+        row_id: UUID,
+        values: Mapping[str, Any],
+        asked: tuple[str, ...],
+        if_match: int | None,
+        within: Mapping[str, UUID],
+    ) -> Record:
+        principal = caller.principal
         references = self._references(values, principal)
         columns, inside = tuple(sorted(values)), tuple(within)
         matching = if_match is not None
         only_if = self.update_if[0] if self.update_if else None
         compiled = self.statements.get(
-            ("change", kind, columns, _key(references), matching, inside, asked),
+            ("change", kind, columns, key_of(references), matching, inside, asked),
             lambda: writes.change(
                 self.guarded, kind, columns, references, asked, matching=matching, within=inside, only_if=only_if
             ),
@@ -95,10 +143,19 @@ class Writing(Reading):
         if_match: int | None = None,
         within: Mapping[str, UUID] | None = None,
     ) -> None:
-        principal = caller.principal
-        self._require(self.delete, principal)
-        kind, within = self._writer(principal), within or {}
-        inside, matching = tuple(within), if_match is not None
+        self._require(self.delete, caller.principal)
+        await self.delete_row(runtime, caller, self._writer(caller.principal), row_id, if_match, within or {})
+
+    async def delete_row(
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        kind: int,
+        row_id: UUID,
+        if_match: int | None,
+        within: Mapping[str, UUID],
+    ) -> None:
+        principal, inside, matching = caller.principal, tuple(within), if_match is not None
         only_if = self.delete_if[0] if self.delete_if else None
         compiled = self.statements.get(
             ("remove", kind, matching, inside),
@@ -109,6 +166,39 @@ class Writing(Reading):
         if not await run(runtime, compiled, binds, principal, self.table):
             await second_look.explain_untouched(self, runtime, caller, row_id, if_match, within, self.delete_if)
             raise Forbidden(f"You may read this {self.noun()} but not delete it.")
+
+    def _drafted(
+        self, raw: bytes, kind: int, principal: Principal, within: Mapping[str, UUID]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """A new row as it is stored, and the fields of it that the caller chose."""
+        return self._completed(self.body("create", kind, tuple(within)).decode(raw), kind, principal, within)
+
+    def _completed(
+        self, sent: dict[str, Any], kind: int, principal: Principal, within: Mapping[str, UUID]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        asked = self._asked(sent, kind)
+        values = {**sent, **within}
+        values = self._stamp(values, kind, principal)
+        if self.on_create is not None:
+            values = self.on_create(values, principal, clock.now())
+        values = {name: value for name, value in values.items() if name in self.table.c}
+        values["id"] = clock.new_id()
+        return values, asked
+
+    def _amended(self, raw: bytes, kind: int, principal: Principal) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What a change stores, and the fields of it that the caller chose."""
+        values = self.body("update", kind).decode(raw)
+        asked = self._asked(values, kind)
+        if self.on_update is not None and values:
+            values = self.on_update(values, principal, clock.now())
+        return values, asked
+
+    async def require_version(self, work: Work, row_id: UUID, version: int, if_match: int | None) -> None:
+        """412 for a verb whose caller has seen another version of the record, which the work has locked."""
+        if if_match is not None and version != if_match:
+            here = inside(work.runtime, await work.connection())
+            changed = await second_look.changed_since(self, here, work.principal, row_id, if_match)
+            raise PreconditionFailed(changed=changed)
 
     def _asked(self, values: Mapping[str, Any], kind: int) -> tuple[str, ...]:
         """The fields of the table that the caller sends, where not every row it writes has them all open."""
@@ -139,9 +229,13 @@ class Writing(Reading):
             found += [writes.Reference(name, *parent) for parent in parents_of(known.column, principal)]
         return tuple(found)
 
+    def parents_named(self, columns: Sequence[str], principal: Principal) -> tuple[writes.Reference, ...]:
+        """The parents that rows with these columns may name."""
+        return self._references(dict.fromkeys(columns, True), principal)
+
     def _unchangeable(self) -> str:
         return f"You may read this {self.noun()} but not change it."
 
 
-def _key(references: Sequence[writes.Reference]) -> tuple[tuple[str, int], ...]:
+def key_of(references: Sequence[writes.Reference]) -> tuple[tuple[str, int], ...]:
     return tuple((reference.column, reference.kind) for reference in references)

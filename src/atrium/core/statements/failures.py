@@ -13,6 +13,7 @@ from atrium.core.statements.writes import OUT_OF_SCOPE
 
 CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError, TimeoutError, OSError)
 RETRYABLE = ("40001", "40P01")
+ROW_ID = re.compile(r"(?<=^Failing row contains \()[0-9a-f-]{36}|^[0-9a-f-]{36}$")
 
 
 def database_error(error: BaseException) -> asyncpg.PostgresError | None:
@@ -21,6 +22,13 @@ def database_error(error: BaseException) -> asyncpg.PostgresError | None:
         return error
     original = getattr(error, "orig", None) if isinstance(error, DBAPIError) else None
     return original.__cause__ if original and isinstance(original.__cause__, asyncpg.PostgresError) else None
+
+
+def failing_row(error: BaseException) -> str:
+    """The id of the row that a CHECK, NOT NULL or the policy refused, where PostgreSQL names it."""
+    detail = str(getattr(database_error(error), "detail", None) or "")
+    found = ROW_ID.search(detail)
+    return found[0] if found else ""
 
 
 def explain(error: BaseException, tables: Iterable[Table]) -> AtriumError | None:

@@ -7,7 +7,7 @@ caller sets is found under the parent's policy, and the new row must again be on
 change-log triggers see it (hard facts 1 and 14).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     true,
     update,
@@ -36,6 +37,10 @@ OUT_OF_SCOPE = "ATR01"
 """SQLSTATE of core.refuse: the row would leave what its writer may write."""
 
 
+Keeping = Callable[[FromClause, ColumnElement[bytes]], CTE]
+"""Makes the part of a create that keeps its answer out of the new row and its record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A foreign key the caller sets, and the parent rows it may name."""
@@ -46,17 +51,25 @@ class Reference:
 
 
 def create(
-    guarded: Guarded, kind: int, columns: Iterable[str], references: Iterable[Reference], asked: Iterable[str]
+    guarded: Guarded,
+    kind: int,
+    columns: Iterable[str],
+    references: Iterable[Reference],
+    asked: Iterable[str],
+    *,
+    keeping: Keeping | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """INSERT of the named columns (parameters of the same names); no row when a parent is not to be seen.
 
-    `asked` are the fields that the caller chose, as against those that rules added.
+    `asked` are the fields that the caller chose, as against those that rules added. `keeping` writes the answer down
+    in the same statement.
     """
-    table, actor = guarded.table, _actor()
+    table, actor = guarded.table, actor_cte()
     given = {name: _value(table, name) for name in columns}
-    source = select(*given.values()).select_from(actor).where(_read(actor), *_parents(references, given))
+    source = select(*given.values()).select_from(actor).where(reads_actor(actor), *parents(references, given))
     made = insert(table).from_select(list(given), source, include_defaults=False).returning(*table.c).cte("made")
-    return _answer(guarded, kind, made, _refusal(guarded, kind, made, table.c.keys(), asked))
+    found = answer(guarded, kind, made, refusal(guarded, kind, made, table.c.keys(), asked))
+    return found if keeping is None else found.add_cte(keeping(made, as_bytes(record(made, guarded.visible(kind)))))
 
 
 def change(
@@ -71,21 +84,21 @@ def change(
     only_if: ColumnElement[bool] | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """UPDATE of the named columns of the row `:id`; with `matching` only if its version is `:if_match`."""
-    table, actor = guarded.table, _actor()
+    table, actor = guarded.table, actor_cte()
     given = {name: _value(table, name) for name in columns}
     statement = (
         update(table)
-        .values(**given, **_bookkeeping(guarded))
+        .values(**given, **bookkeeping(guarded))
         .where(
             *_target(guarded, guarded.writable(kind, asked), actor, matching=matching),
             *guarded.within(within),
-            *_parents(references, given),
+            *parents(references, given),
             true() if only_if is None else only_if,
         )
         .returning(*table.c)
     )
     changed = statement.cte("changed")
-    return _answer(guarded, kind, changed, _refusal(guarded, kind, changed, list(given), asked))
+    return answer(guarded, kind, changed, refusal(guarded, kind, changed, list(given), asked))
 
 
 def remove(
@@ -97,24 +110,24 @@ def remove(
     only_if: ColumnElement[bool] | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """DELETE of the row `:id`, or its mark where the table keeps what is deleted; one row says that it is gone."""
-    table, actor = guarded.table, _actor()
+    table, actor = guarded.table, actor_cte()
     target = [*_target(guarded, guarded.removable(kind), actor, matching=matching), *guarded.within(within)]
     if only_if is not None:
         target.append(only_if)
     if guarded.is_soft_deleted:
-        marked = update(table).values(deleted_at=func.now(), **_bookkeeping(guarded))
+        marked = update(table).values(deleted_at=func.now(), **bookkeeping(guarded))
         gone = marked.where(*target).returning(table.c.id).cte("gone")
     else:
         gone = delete(table).where(*target).returning(table.c.id).cte("gone")
     return select(gone.c.id)
 
 
-def _actor() -> CTE:
+def actor_cte() -> CTE:
     setting = func.set_config(literal_column("'atrium.actor'"), bindparam("actor", type_=Text()), true())
     return select(setting.label("setting")).cte("actor")
 
 
-def _read(actor: CTE) -> ColumnElement[bool]:
+def reads_actor(actor: CTE) -> ColumnElement[bool]:
     return actor.c.setting.is_not(None)
 
 
@@ -122,7 +135,7 @@ def _value(table: Table, name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=table.c[name].type)
 
 
-def _bookkeeping(guarded: Guarded) -> Mapping[str, Any]:
+def bookkeeping(guarded: Guarded) -> Mapping[str, Any]:
     grown = {"version": guarded.table.c.version + literal_column("1")} if guarded.is_versioned else {}
     return {**grown, "updated_at": func.clock_timestamp()}
 
@@ -131,16 +144,21 @@ def _target(
     guarded: Guarded, allowed: list[ColumnElement[bool]], actor: CTE, *, matching: bool
 ) -> list[ColumnElement[bool]]:
     table = guarded.table
-    found = [table.c.id == bindparam("id", type_=table.c.id.type), *allowed, _read(actor)]
+    found = [table.c.id == bindparam("id", type_=table.c.id.type), *allowed, reads_actor(actor)]
     return [*found, version_of(table) == bindparam("if_match")] if matching else found
 
 
-def _parents(references: Iterable[Reference], given: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[bool]]:
+def parents(
+    references: Iterable[Reference], given: Mapping[str, ColumnElement[Any]], *, optional: bool = False
+) -> list[ColumnElement[bool]]:
+    """The parents are there for the caller; with `optional` a key that is null names none."""
     found: list[ColumnElement[bool]] = []
     for place, reference in enumerate(references):
         parent = reference.parent.table.alias(f"parent{place}")
         seen = [adapt(part, reference.parent.table, parent) for part in reference.parent.readable(reference.kind)]
-        found.append(select(literal_column("1")).where(parent.c.id == given[reference.column], *seen).exists())
+        key = given[reference.column]
+        there = select(literal_column("1")).where(parent.c.id == key, *seen).exists()
+        found.append(or_(key.is_(None), there) if optional else there)
     return found
 
 
@@ -153,12 +171,19 @@ def adapt(expression: ColumnElement[bool], table: Table, source: FromClause) -> 
     return replacement_traverse(expression, {}, replace)
 
 
-def _refusal(
-    guarded: Guarded, kind: int, row: FromClause, touched: Iterable[str], asked: Iterable[str]
+def refusal(
+    guarded: Guarded,
+    kind: int,
+    row: FromClause,
+    touched: Iterable[str],
+    asked: Iterable[str],
+    *,
+    named: bool = False,
 ) -> list[ColumnElement[bool]]:
     """The new row's half of the policy: it was true of the old row, unless the write touches a column that it reads.
 
-    A condition that reads no column, such as the one of who may write nothing, always stands.
+    A condition that reads no column, such as the one of who may write nothing, always stands. With `named` the failure
+    says which of many rows it was.
     """
     touched = set(touched)
     policy = guarded.policy.written(kind, asked)
@@ -167,7 +192,8 @@ def _refusal(
     read = {column.name for column in _columns(policy) if column.table is guarded.table}
     if read and not read & touched:
         return []
-    return [case((adapt(policy, guarded.table, row), true()), else_=func.core.refuse())]
+    refuse = func.core.refuse_row(row.c.id) if named else func.core.refuse()
+    return [case((adapt(policy, guarded.table, row), true()), else_=refuse)]
 
 
 def _columns(expression: ColumnElement[Any]) -> list[Any]:
@@ -181,6 +207,6 @@ def _columns(expression: ColumnElement[Any]) -> list[Any]:
     return found
 
 
-def _answer(guarded: Guarded, kind: int, row: CTE, conditions: list[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+def answer(guarded: Guarded, kind: int, row: CTE, conditions: list[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
     body = as_bytes(record(row, guarded.visible(kind)))
     return select(body, version_of(row), row.c.id).select_from(row).where(*conditions)
