@@ -1,5 +1,5 @@
 # One image, three commands: the API (default), the worker and the migrations.
-#   atrium database upgrade --no-prompt      once per release, before the others
+#   atrium database upgrade --no-prompt      once per release, before the others; then atrium database grant
 #   atrium workers run                       any number of workers
 # It carries neither the embedded servers nor development tools.
 
@@ -13,11 +13,11 @@ RUN pip install --no-cache-dir --root-user-action=ignore uv
 WORKDIR /build
 # The dependencies are a layer of their own, which a change of the sources leaves as it is.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-default-groups --no-install-project
+RUN uv sync --frozen --no-default-groups --extra otel --no-install-project
 COPY README.md ./
 COPY src src
 COPY db db
-RUN uv sync --frozen --no-default-groups --no-editable
+RUN uv sync --frozen --no-default-groups --extra otel --no-editable
 
 FROM python:3.12-slim
 ENV PATH=/opt/atrium/bin:$PATH \

@@ -1,11 +1,16 @@
-"""One PostgreSQL and one Valkey for the whole run, a migrated template database, and a clone of it per test process."""
+"""One PostgreSQL and one Valkey for the whole run, a migrated template database, and a clone of it per test process.
+
+The application under test connects as a role that owns nothing, so a missing grant fails a test. With
+ATRIUM_TEST_POOLER=pgbouncer its connections go through a PgBouncer, two per database, pooled by transaction.
+"""
 
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +19,18 @@ import httpx
 import pytest
 import uvicorn
 from litestar import Litestar
+from sqlalchemy import make_url
+from tests.core.servers import PgBouncer
 
 from atrium import embedded
 from atrium.app import create_app
 from atrium.core.config import Settings
-from atrium.core.db import migrations
+from atrium.core.db import grants, migrations
 from atrium.core.runtime import Runtime
 
 TEMPLATE = "atrium_template"
+ROLE = "atrium_tests_app"
+POOLER = os.environ.get("ATRIUM_TEST_POOLER", "")
 SECRET = "a-secret-of-the-tests-and-of-nothing-else"
 
 
@@ -32,6 +41,12 @@ class Servers:
         self._stack = contextlib.ExitStack()
         self.database_url = os.environ.get("DATABASE_URL", "")
         self.redis_url = os.environ.get("REDIS_URL", "")
+        self.application_url = ""
+        self._password = secrets.token_hex(16)
+
+    @property
+    def urls(self) -> tuple[str, str, str]:
+        return self.database_url, self.redis_url, self.application_url
 
     def start(self) -> None:
         if not (self.database_url and self.redis_url):
@@ -45,18 +60,31 @@ class Servers:
         asyncio.run(self._make_template())
         migrations.upgrade(database(self.database_url, TEMPLATE))
         asyncio.run(self._close_template())
+        self.application_url = self._application_url()
 
     async def _make_template(self) -> None:
         connection = await asyncpg.connect(self.database_url)
         await connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
         await connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        await connection.execute(f"ALTER DATABASE {TEMPLATE} SET synchronous_commit = off")
         await connection.close()
 
     async def _close_template(self) -> None:
+        connection = await asyncpg.connect(database(self.database_url, TEMPLATE))
+        await grants.give(connection, ROLE, password=self._password)
+        await connection.execute(f"ALTER ROLE {ROLE} SET synchronous_commit = off")
+        await connection.close()
         connection = await asyncpg.connect(self.database_url)
         await connection.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
         await connection.close()
+
+    def _application_url(self) -> str:
+        url = make_url(self.database_url).set(username=ROLE, password=self._password)
+        direct = url.render_as_string(hide_password=False)
+        if POOLER != "pgbouncer":
+            return direct
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atrium-pooler-")))
+        pooler = PgBouncer(folder, self.database_url, {ROLE: self._password}, size=2)
+        return self._stack.enter_context(pooler).url(direct)
 
     def stop(self) -> None:
         self._stack.close()
@@ -83,17 +111,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker where the servers are."""
     servers = node.config.stash[SERVERS]
-    node.workerinput["servers"] = (servers.database_url, servers.redis_url)
+    node.workerinput["servers"] = servers.urls
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """(URL of PostgreSQL, URL of Valkey)."""
+def server_urls(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    """(URL of PostgreSQL as the owner of everything, URL of Valkey, URL of PostgreSQL as the application)."""
     if hasattr(request.config, "workerinput"):
-        urls: tuple[str, str] = request.config.workerinput["servers"]
+        urls: tuple[str, str, str] = request.config.workerinput["servers"]
         return urls
-    started = request.config.stash[SERVERS]
-    return started.database_url, started.redis_url
+    return request.config.stash[SERVERS].urls
+
+
+@pytest.fixture(scope="session")
+def servers(server_urls: tuple[str, str, str]) -> tuple[str, str]:
+    """(URL of PostgreSQL as the owner of everything, URL of Valkey)."""
+    return server_urls[:2]
 
 
 @pytest.fixture(scope="session")
@@ -120,16 +153,29 @@ def new_database(servers: tuple[str, str]) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def database_url(new_database: Any) -> str:
+    """The suite's database as its owner: for what the application itself may not do."""
     url: str = new_database("suite")
     return url
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, servers: tuple[str, str]) -> Settings:
+def as_application(server_urls: tuple[str, str, str]) -> Callable[[str], str]:
+    """The way to a database of `new_database` for the application."""
+
+    def url(owners: str) -> str:
+        return database(server_urls[2], make_url(owners).database or "")
+
+    return url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, as_application: Callable[[str], str], servers: tuple[str, str]) -> Settings:
     prefix = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}"
     return Settings(
         environment="test",
-        database_url=database_url,
+        database_url=as_application(database_url),
+        database_direct_url=database_url,
+        database_pooler="transaction" if POOLER else "session",
         database_pool_size=8,
         redis_url=servers[1],
         redis_prefix=prefix,
@@ -137,6 +183,9 @@ def settings(database_url: str, servers: tuple[str, str]) -> Settings:
         login_rate_per_minute=0,
         register_rate_per_hour=0,
         verification_rate_per_hour=0,
+        general_rate_per_minute=0,
+        anonymous_rate_per_minute=0,
+        query_rate_per_minute=0,
         access_log=False,
         sweep_seconds=1,
     )

@@ -16,7 +16,10 @@ from atrium.core.jobs.registry import JOBS
 from atrium.core.resources.resource import Resource
 
 RESOURCES: list[Resource] = [resource for module in MODULES for resource in module.resources]
-MAPPERS: list[Mapper[Row]] = sorted(Row.registry.mappers, key=str)
+# Tests declare tables of their own, in a metadata of their own.
+MAPPERS: list[Mapper[Row]] = sorted(
+    (one for one in Row.registry.mappers if getattr(one.local_table, "metadata", None) is Row.metadata), key=str
+)
 TABLES: list[Table] = [mapper.local_table for mapper in MAPPERS if isinstance(mapper.local_table, Table)]
 PREFIXES = {"core": ("core",), "wealth": ("core", "wealth")}
 

@@ -21,7 +21,7 @@ from atrium.core.db.engines import sqlalchemy_url
 from atrium.core.db.entity import Row
 from atrium.core.db.routines import routines
 
-OURS = "n.nspname = ANY($1) AND c.relname <> 'schema_version'"
+OURS = "n.nspname = ANY($1) AND c.relname <> 'schema_version' AND NOT c.relispartition"
 CATALOGUE: dict[str, str] = {
     "columns": f"""
         SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,

@@ -16,7 +16,7 @@ from atrium.up.options import Options, Program
 ROOT = Path(__file__).parent.parent
 VARIABLES = {name.upper() for name in Settings.__struct_fields__}
 READ_ELSEWHERE = {"ATRIUM_PG_BIN", "ATRIUM_REDIS_BIN"}
-OF_COMPOSE = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "ATRIUM_TAG"}
+OF_COMPOSE = {"POSTGRES_PASSWORD", "APPLICATION_PASSWORD", "REDIS_PASSWORD", "ATRIUM_TAG"}
 
 
 def read(name: str) -> str:
@@ -63,7 +63,7 @@ def test_the_example_names_what_is_read_elsewhere() -> None:
 
 def test_the_compose_file_names_existing_settings_only(services: dict[str, dict[str, Any]]) -> None:
     for name in ("api", "worker", "migrate"):
-        assert set(services[name]["environment"]) <= VARIABLES, name
+        assert set(services[name]["environment"]) <= VARIABLES | {"POSTGRES_PASSWORD"}, name
 
     asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", read("deploy/compose.yaml")))
     assert asked <= VARIABLES | OF_COMPOSE
@@ -73,6 +73,14 @@ def test_the_compose_file_gives_production_all_it_needs(services: dict[str, dict
     given = services["api"]["environment"] | {"SECRET_KEY": "x" * 64}
 
     assert Settings.from_env(given).is_production
+
+
+def test_only_the_migrations_know_the_owner_of_the_database(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("api", "worker", "migrate"):
+        environment = services[name]["environment"]
+        assert "//atrium_app:" in environment["DATABASE_URL"]
+        assert environment["POSTGRES_PASSWORD"] == ""  # deploy/.env, which has it, is read by all
+        assert ("//atrium:" in str(environment)) is (name == "migrate")
 
 
 def test_services_wait_for_servers_and_migrations(services: dict[str, dict[str, Any]]) -> None:

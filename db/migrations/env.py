@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from atrium.app import MODULES
 from atrium.core.config import read_env_file
-from atrium.core.db.engines import sqlalchemy_url
+from atrium.core.db import grants
+from atrium.core.db.engines import SESSIONLESS, sqlalchemy_url
 from atrium.core.db.entity import Row
 from atrium.core.db.migrations import SCHEMAS, VERSION_TABLE, include_name
 from atrium.embedded import find_running
@@ -23,10 +24,10 @@ assert MODULES, "importing the modules declares their tables"
 
 
 def url() -> str:
-    """The URL that a caller passed on, DATABASE_URL, or the embedded server that runs here."""
+    """The URL that a caller passed on, that of the tables' owner, or the embedded server that runs here."""
     given = context.config.attributes.get("url")
     environ = {**read_env_file(Path(".env")), **os.environ}
-    if found := given or environ.get("DATABASE_URL"):
+    if found := given or environ.get("DATABASE_DIRECT_URL") or environ.get("DATABASE_URL"):
         return str(found)
     running = find_running(Path(".atrium"))
     if running is None or not running.database_url:
@@ -36,9 +37,9 @@ def url() -> str:
 
 def engine() -> AsyncEngine:
     given = getattr(context.config, "engine", None)  # Litestar's `database` commands bring their own
-    return (
-        given if isinstance(given, AsyncEngine) else create_async_engine(sqlalchemy_url(url()), poolclass=pool.NullPool)
-    )
+    if isinstance(given, AsyncEngine):
+        return given
+    return create_async_engine(sqlalchemy_url(url()), poolclass=pool.NullPool, connect_args=SESSIONLESS)
 
 
 def migrate(connection: Connection) -> None:
@@ -55,7 +56,10 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
+        before = context.get_context().get_current_heads()
         context.run_migrations()
+        if context.get_context().get_current_heads() != before:
+            grants.renew(connection)
 
 
 async def run() -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import msgspec
 import uvicorn
@@ -80,6 +81,8 @@ CREATE TABLE IF NOT EXISTS house.cases (
 CREATE TABLE IF NOT EXISTS house.case_conversations (
     conversation_id uuid PRIMARY KEY REFERENCES core.conversations ON DELETE CASCADE, client_id uuid NOT NULL
 );
+GRANT USAGE ON SCHEMA house TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA house TO PUBLIC;
 """
 
 
@@ -235,8 +238,7 @@ PEOPLE = {
 
 
 @asynccontextmanager
-async def house(database_url: str, redis_url: str, prefix: str) -> AsyncIterator[House]:
-    settings = Settings(database_url=database_url, redis_url=redis_url, redis_prefix=prefix, database_pool_size=8)
+async def house(settings: Settings) -> AsyncIterator[House]:
     tokens = Tokens()
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(Runtime.open(settings))
@@ -262,7 +264,9 @@ async def _person(runtime: Runtime, name: str, role: str, permissions: set[str])
 
 
 async def _cases(runtime: Runtime, tokens: Tokens) -> tuple[UUID, UUID]:
-    await runtime.database.pool.execute(TABLES)
+    owner = await asyncpg.connect(runtime.settings.owner_url)
+    await owner.execute(TABLES)
+    await owner.close()
     mine, theirs = clock.new_id(), clock.new_id()
     worker, colleague, person = (tokens.known[name].user_id for name in ("worker", "colleague", "person"))
     insert = "INSERT INTO house.cases (id, worker_id, person_id, name) VALUES ($1, $2, $3, $4)"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.core.chat_house import House, house, talk, until
 from tests.core.model_server import ModelServer, Reply, breaks_after, calls, hangs, refuses, says
@@ -13,13 +14,14 @@ from atrium.core import clock
 from atrium.core.chat import assistant as turns
 from atrium.core.chat import completions
 from atrium.core.chat.engines import PhraseEngine
+from atrium.core.config import Settings
 
 QUESTION = "How is my work going?"
 
 
 @pytest.fixture(scope="module")
-async def home(database_url: str, servers: tuple[str, str]) -> AsyncIterator[House]:
-    async with house(database_url, servers[1], f"model-{os.getpid()}") as opened:
+async def home(settings: Settings) -> AsyncIterator[House]:
+    async with house(msgspec.structs.replace(settings, redis_prefix=f"model-{os.getpid()}")) as opened:
         yield opened
 
 

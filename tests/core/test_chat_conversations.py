@@ -4,18 +4,20 @@ import os
 from collections.abc import AsyncIterator
 
 import asyncpg
+import msgspec
 import pytest
 from tests.core.chat_house import House, house, talk, until
 
 from atrium.core import clock
 from atrium.core.chat import assistant as turns
 from atrium.core.chat.services import MessageService
+from atrium.core.config import Settings
 from atrium.core.services import unit_of_work
 
 
 @pytest.fixture(scope="module")
-async def home(database_url: str, servers: tuple[str, str]) -> AsyncIterator[House]:
-    async with house(database_url, servers[1], f"chat-{os.getpid()}") as opened:
+async def home(settings: Settings) -> AsyncIterator[House]:
+    async with house(msgspec.structs.replace(settings, redis_prefix=f"chat-{os.getpid()}")) as opened:
         yield opened
 
 

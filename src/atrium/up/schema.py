@@ -28,7 +28,8 @@ async def _identify(database_url: str) -> str | None:
     url = "postgresql://" + database_url.partition("://")[2]
     connection = await asyncpg.connect(url, timeout=ASK_WITHIN, command_timeout=ASK_WITHIN, statement_cache_size=0)
     try:
-        row = await connection.fetchrow(QUERY)
+        async with connection.transaction():  # one session for all of it, also behind a pooler
+            row = await connection.fetchrow(QUERY)
     finally:
         await connection.close(timeout=ASK_WITHIN)
     return str(row["identity"]) if row and row["revision"] == newest_revision() else None
