@@ -21,6 +21,7 @@ from atrium.core.changes.verify import verify
 from atrium.core.config import Settings
 from atrium.core.runtime import Runtime
 from atrium.core.services import unit_of_work
+from atrium.core.stopping import stop
 
 
 async def positions(runtime: Runtime, *rows: UUID) -> list[int]:
@@ -115,9 +116,7 @@ async def test_two_relays_at_once_chain_everything_once(log: Runtime, own_settin
             return state.queued == 0 and state.published == state.position
 
         await eventually(is_done)
-        for one in relays:
-            one.cancel()
-        await asyncio.gather(*relays, return_exceptions=True)
+        await stop(*relays)
 
     chained = await positions(log, *branches)
     published = [position for position, _ in await stream(log)]
@@ -171,8 +170,7 @@ async def test_the_relay_survives_the_loss_of_its_connections(log: Runtime) -> N
         return len(await positions(log, branch_id)) == 1
 
     await eventually(is_chained)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await stop(running)
 
 
 async def test_without_redis_the_chain_grows_and_the_stream_follows_later(

@@ -104,10 +104,12 @@ async def keep_relaying(runtime: Runtime) -> None:
             pass
         return True
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_keep(chain, "changes_not_chained"))
-        tasks.create_task(_keep(publish, "changes_not_published", pause=0))
-        tasks.create_task(_keep_logging_the_head(runtime))
+    works = (
+        _keep(chain, "changes_not_chained"),
+        _keep(publish, "changes_not_published", pause=0),
+        _keep_logging_the_head(runtime),
+    )
+    await asyncio.gather(*works)  # a group of tasks would pass on only the first cancellation
 
 
 async def _keep(act: Callable[[], Awaitable[bool]], trouble: str, pause: float = BUSY_SECONDS) -> None:

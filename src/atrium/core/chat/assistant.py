@@ -30,6 +30,7 @@ from atrium.core.errors import AtriumError, Invalid, RateLimited
 from atrium.core.lookups import Asking
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller, Work, transact
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 LONGEST_MESSAGE = 8000
@@ -354,7 +355,5 @@ async def assistant(runtime: Runtime) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            tidying.cancel()
-            with suppress(asyncio.CancelledError):
-                await tidying
+            await stop(tidying)
             await opened.close()

@@ -24,6 +24,7 @@ from atrium.core.http.snapshots import LASTS_SECONDS, Labelled, Shelf, Snapshot
 from atrium.core.jobs import backlog, pulse
 from atrium.core.limits import limits_of
 from atrium.core.runtime import Runtime
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -106,9 +107,7 @@ async def publishing(runtime: Runtime) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
         if _shelf(runtime).has_published:
             with suppress(Exception):
                 async with asyncio.timeout(SLOWEST):

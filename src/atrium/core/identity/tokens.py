@@ -32,6 +32,7 @@ from atrium.core.http.requests import runtime_of
 from atrium.core.identity.rules import Standing
 from atrium.core.modules import ClaimSource, Module
 from atrium.core.runtime import Runtime
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 POLL_SECONDS = 2.0
@@ -280,9 +281,7 @@ async def watching(runtime: Runtime) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
 
 
 class BearerMiddleware(JWTAuthenticationMiddleware):

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from atrium.core.runtime import Runtime
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 BACKLOG = 256
@@ -142,6 +143,4 @@ async def hub(runtime: Runtime) -> AsyncIterator[None]:
         yield
     finally:
         opened.close_all()
-        reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await reader
+        await stop(reader)

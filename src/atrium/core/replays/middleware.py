@@ -16,6 +16,7 @@ from atrium.core.replays import statements
 from atrium.core.replays.keys import HEADER, OWN, SECRETS, Asked, Kept, Watched, digest, told
 from atrium.core.runtime import Runtime
 from atrium.core.services import CLAIM
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 LARGEST = 4 * 1024 * 1024
@@ -181,4 +182,4 @@ async def renewing(runtime: Runtime, claimed: UUID) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
+        await stop(task)

@@ -30,6 +30,7 @@ from atrium.core.jobs.sweep import keep_sweeping
 from atrium.core.modules import Module, open_runtime
 from atrium.core.replays.prune import keep_pruning
 from atrium.core.runtime import Runtime
+from atrium.core.stopping import stop
 
 log = structlog.get_logger()
 NO_REDIS = "redis://localhost:6379/0"
@@ -92,9 +93,7 @@ async def working(
         yield
     finally:
         await _stop(workers)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(*tasks)
         await redis.aclose()
 
 
