@@ -298,9 +298,12 @@ class BearerMiddleware(JWTAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         tokens = tokens_of(runtime_of(connection))
+        known = connection.scope["state"].get("principal")
+        if known is not None and not tokens.stale:
+            return AuthenticationResult(user=known, auth=None)
         token = bearer_token(connection.scope["headers"])
         principal = await tokens.authenticate_fresh(token) if tokens.stale else tokens.authenticate(token)
-        return AuthenticationResult(user=principal, auth=token)
+        return AuthenticationResult(user=principal, auth=None)
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 
 from atrium.core.errors import Invalid
-from atrium.core.http.requests import require_json, row_id
+from atrium.core.http.requests import header, require_json, row_id
 from atrium.core.resources.declaration import PARAMETERS
 from atrium.core.resources.openapi import Verb, operation
 from atrium.core.resources.reading import Record
@@ -89,7 +89,7 @@ def answer(record: Record, *, status: int = 200, headers: Mapping[str, str] | No
 
 def if_match_of(request: AnyRequest) -> int | None:
     """The version that If-Match names; `*` asks only that the record exists."""
-    text = request.headers.get("if-match")
+    text = header(request, b"if-match")
     if text is None or text.strip() == "*":
         return None
     version = text.strip().removeprefix("W/").strip('"')

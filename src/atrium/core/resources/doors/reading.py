@@ -7,7 +7,7 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from atrium.core.changes.history import history_page
-from atrium.core.http.requests import caller_of, runtime_of
+from atrium.core.http.requests import caller_of, header, runtime_of
 from atrium.core.resources.doors.path import JSON, AnyRequest, Path, answer, id_of, query_of, tag_of, within_of
 from atrium.core.resources.openapi import ETAG, PAGING, HistoryPage, Verb, json_content, reference
 from atrium.core.resources.parameters import (
@@ -58,7 +58,7 @@ def handlers(path: Path) -> Iterator[HTTPRouteHandler]:
         runtime, caller = runtime_of(request), caller_of(request)
         record = await resource.get(runtime, caller, id_of(request), within_of(request), query_of(request))
         # The tag is the record's own: what is included may have changed under it.
-        if request.headers.get("if-none-match") == tag_of(record) and not record.includes:
+        if header(request, b"if-none-match") == tag_of(record) and not record.includes:
             return Response(b"", status_code=304, headers={"ETag": tag_of(record)})
         return answer(record)
 
