@@ -42,6 +42,11 @@ CATALOGUE: dict[str, str] = {
         SELECT n.nspname, c.relname, t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE {OURS} AND NOT t.tgisinternal""",
+    "domains": """
+        SELECT n.nspname, t.typname, format_type(t.typbasetype, t.typtypmod), t.typnotnull, k.conname,
+            pg_get_constraintdef(k.oid)
+        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_constraint k ON k.contypid = t.oid
+        WHERE n.nspname = ANY($1)""",
     "sequences": """
         SELECT schemaname, sequencename, data_type::text, start_value, min_value, max_value, increment_by, cycle
         FROM pg_sequences WHERE schemaname = ANY($1)""",

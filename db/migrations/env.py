@@ -14,7 +14,7 @@ from atrium.core.config import read_env_file
 from atrium.core.db import grants
 from atrium.core.db.engines import SESSIONLESS, sqlalchemy_url
 from atrium.core.db.entity import Row
-from atrium.core.db.migrations import SCHEMAS, VERSION_TABLE, include_name
+from atrium.core.db.migrations import SCHEMAS, VERSION_TABLE, compare_type, include_name, render_item
 from atrium.embedded import find_running
 
 # Indexes on expressions are compared by name; PostgreSQL spells an expression otherwise than its author.
@@ -50,7 +50,8 @@ def migrate(connection: Connection) -> None:
         target_metadata=Row.metadata,
         include_schemas=True,
         include_name=include_name,
-        compare_type=True,
+        compare_type=compare_type,
+        render_item=render_item,
         compare_server_default=False,
         version_table=VERSION_TABLE,
         transaction_per_migration=False,

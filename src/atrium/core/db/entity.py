@@ -1,16 +1,17 @@
-"""The base of every table: identity, timestamps, names of constraints, and the CHECKs that columns declare."""
+"""The base of every table: identity, timestamps, names of constraints, and the rules that columns declare."""
 
 from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from advanced_alchemy.base import BasicAttributes
-from sqlalchemy import Date, DateTime, MetaData, Table, Text, Uuid, text
+from sqlalchemy import Date, DateTime, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from atrium.core import clock
-from atrium.core.db.columns import NUMERICS, SYSTEM, column_checks, field
+from atrium.core.db import domains
+from atrium.core.db.columns import NUMERICS, SYSTEM, field
 
 NAMING = {
     "pk": "pk_%(table_name)s",
@@ -57,7 +58,7 @@ class Row(BasicAttributes, DeclarativeBase):
             cls.__table_args__ = (*args, {"schema": schema, **options_given})
         super().__init_subclass__(**options)
         if table:
-            _declare_checks(cls.__table__)  # type: ignore[arg-type]
+            domains.declare(cls.__table__)  # type: ignore[arg-type]
 
 
 class Entity(Row):
@@ -90,9 +91,3 @@ class Versioned:
     """A row whose `version` grows with every change; it is the record's ETag."""
 
     version: Mapped[int] = field(default=1, mark=SYSTEM)
-
-
-def _declare_checks(table: Table) -> None:
-    for column in table.columns:
-        for constraint in column_checks(column.name, column.info):
-            table.append_constraint(constraint)

@@ -1,4 +1,4 @@
-"""Alembic, told what it does not see by itself: which schemas are ours, and functions and triggers.
+"""Alembic, told what it does not see by itself: which schemas are ours, domains, functions and triggers.
 
 Declared routines (core.db.routines) are compared with the database like columns, so `make-migrations` writes them and
 `check` finds a changed one.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
-from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate import comparators, render, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.operations import MigrateOperation, Operations
@@ -19,9 +19,11 @@ from alembic.operations.ops import UpgradeOps
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import DispatchPriority
-from sqlalchemy import text
+from sqlalchemy import Column, Connection, text
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from atrium.core.db.domains import domain_of, domains
 from atrium.core.db.engines import SESSIONLESS, sqlalchemy_url
 from atrium.core.db.routines import Routine, routines
 
@@ -135,6 +137,7 @@ def _compare_routines(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas
     triggers = {
         (row.schema, row.table_name, row.name) for row in connection.execute(text(TRIGGERS), {"schemas": list(SCHEMAS)})
     }
+    _compare_domains(connection, upgrade_ops, context.metadata)
     declared = routines()
     for routine in declared:
         if routine.table:
@@ -144,6 +147,34 @@ def _compare_routines(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas
         if missing:
             upgrade_ops.ops.append(CreateRoutine(routine.sql, routine.drop))
     _drop_superfluous(upgrade_ops, declared, functions, triggers)
+
+
+def _compare_domains(connection: Connection, upgrade_ops: UpgradeOps, metadata: Any) -> None:
+    """By name, as CHECKs are: what a domain of that name asks is compared by the tests, against the whole catalogue."""
+    wanted = {one.fullname: one for one in domains(metadata.tables.values())}
+    there = {row.name for row in connection.execute(text(DOMAINS), {"schemas": list(SCHEMAS)})}
+    made = (wanted[name] for name in sorted(wanted.keys() - there))
+    upgrade_ops.ops[:0] = [CreateRoutine(one.sql, one.drop) for one in made]
+    upgrade_ops.ops += [DropRoutine("", f"DROP DOMAIN {name}") for name in sorted(there - wanted.keys())]
+
+
+def compare_type(_context: Any, _inspected_column: Any, column: Column[Any], inspected: Any, _type: Any) -> bool | None:
+    """Whether the type differs, as far as domains are concerned; otherwise Alembic compares."""
+    domain = domain_of(column)
+    if not isinstance(inspected, DOMAIN):
+        return True if domain else None
+    return domain is None or f"{inspected.schema}.{inspected.name}" != domain.fullname
+
+
+def render_item(kind: str, item: Any, context: AutogenContext) -> Any:
+    """A column of a domain names it, and not its base type; nothing else is rendered otherwise."""
+    if kind != "column" or (domain := domain_of(item)) is None:
+        return False
+    column = item._copy()  # noqa: SLF001  the public ways to copy a column are gone
+    column.info = {}
+    column.type = DOMAIN(domain.name, domain.base, schema=domain.schema, create_type=False)
+    context.imports.add("from sqlalchemy.dialects import postgresql")
+    return render._render_column(column, context)  # noqa: SLF001  Alembic's own way to write a column
 
 
 def _plain(body: str) -> str:
@@ -164,6 +195,10 @@ def _drop_superfluous(
         upgrade_ops.ops.append(DropRoutine("", f"DROP FUNCTION IF EXISTS {schema}.{name}"))
 
 
+DOMAINS = """
+    SELECT n.nspname || '.' || t.typname AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'd' AND n.nspname = ANY(:schemas)
+"""
 FUNCTIONS = """
     SELECT n.nspname AS schema, p.proname AS name, p.prosrc AS body
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

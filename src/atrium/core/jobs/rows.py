@@ -43,7 +43,7 @@ RETURNING {PROGRESS}
 """
 FINISH = f"""
 UPDATE core.background_tasks
-SET status = $3, result = $4::jsonb, error_code = $5, error_detail = $6, finished_at = now(), updated_at = now(),
+SET status = $3::text, result = $4::jsonb, error_code = $5, error_detail = $6, finished_at = now(), updated_at = now(),
     stage = nullif(stage, '{CANCELLING}'),
     progress_done = CASE WHEN $3 = 'succeeded' THEN coalesce(progress_total, progress_done) ELSE progress_done END
 WHERE {MINE}

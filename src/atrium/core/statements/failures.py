@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import CheckConstraint, Table
 from sqlalchemy.exc import DBAPIError
 
+from atrium.core.db.domains import domain_of
 from atrium.core.errors import AtriumError, Conflict, DependencyDown, Duplicate, FieldError, Forbidden, Invalid
 from atrium.core.statements.writes import OUT_OF_SCOPE
 
@@ -49,13 +50,15 @@ def explain(error: BaseException, tables: Iterable[Table]) -> AtriumError | None
     name = str(getattr(found, "constraint_name", None) or "")
     table = next((one for one in tables if one.name == getattr(found, "table_name", None)), None)
     if state.startswith("23"):
-        return _constraint(state, name, table, found)
+        return _constraint(state, name, table, found, tables)
     if state.startswith("22"):
         return Invalid("A value is too long, too large or not of the right form for its field.")
     return None
 
 
-def _constraint(state: str, name: str, table: Table | None, error: asyncpg.PostgresError) -> AtriumError:
+def _constraint(
+    state: str, name: str, table: Table | None, error: asyncpg.PostgresError, tables: Iterable[Table]
+) -> AtriumError:
     fields = _fields(name, table) or [str(getattr(error, "column_name", None) or "")]
     where = [field for field in fields if field]
     if state == "23505":
@@ -67,11 +70,25 @@ def _constraint(state: str, name: str, table: Table | None, error: asyncpg.Postg
         if "still referenced" in str(error) or state == "23001":
             return Conflict("Other records still refer to this one; it cannot be deleted.", code="STILL_REFERENCED")
         return Invalid.at(where[0] if where else "body", "not found", "not_found")
+    if found := _broken_rule(error, tables):
+        column, message = found
+        return Invalid(f"{column}: {message}", errors=[FieldError(("body", column), message, "check")])
     if state == "23P01":
         return Conflict("It overlaps with another record.")
     message = _message(name, table)
     errors = [FieldError(("body", field), message, "check") for field in where]
     return Invalid(f"{', '.join(where) or 'The record'}: {message}", errors=errors)
+
+
+def _broken_rule(error: asyncpg.PostgresError, tables: Iterable[Table]) -> tuple[str, str] | None:
+    """The column whose domain refused a value, and its rule in words; such an error names no table and no column."""
+    name = f"{getattr(error, 'schema_name', None)}.{getattr(error, 'data_type_name', None)}"
+    for column in (column for table in tables for column in table.columns):
+        domain = domain_of(column)
+        if domain is not None and domain.fullname == name:
+            broken = str(getattr(error, "constraint_name", None))
+            return column.name, next(one.message for one in domain.rules if domain.constraint(one) == broken)
+    return None
 
 
 def _named(name: str, table: Table | None) -> Any:

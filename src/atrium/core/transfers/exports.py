@@ -57,7 +57,7 @@ SETTINGS = (
 )
 COMPLETE = """
 UPDATE core.transfers
-SET size_bytes = $3, sha256 = $4, total_rows = $5, done_rows = $5, completed_at = now(), updated_at = now()
+SET size_bytes = $3, sha256 = $4, total_rows = $5::int, done_rows = $5::int, completed_at = now(), updated_at = now()
 WHERE id = $1 AND attempt = $2
 RETURNING expires_at
 """
