@@ -1,12 +1,12 @@
-"""The record of every queued job: what is asked, how far it is, how it ended."""
+"""The record of every queued job: what is asked, how far it is, how it ended. And when what is periodic is due."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, SmallInteger, text
 from sqlalchemy.orm import Mapped
 
-from atrium.core.db.columns import SYSTEM, check, field
+from atrium.core.db.columns import PRIVATE, SYSTEM, check, field
 from atrium.core.db.entity import Entity, Json
 
 KINDS = (
@@ -19,6 +19,10 @@ QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded"
 OPEN = (QUEUED, RUNNING)
 FINISHED = (SUCCEEDED, FAILED, CANCELLED)
 IS_OPEN = "status IN ('queued', 'running')"
+HIGH, NORMAL, LOW = 0, 1, 2
+HANDICAP = timedelta(minutes=10)
+"""What one step of priority is worth: a task overtakes those of the next lower step that wait for less than this."""
+MISSED = ("once", "skip", "each")
 
 
 class BackgroundTask(Entity, table="core.background_tasks"):
@@ -34,6 +38,9 @@ class BackgroundTask(Entity, table="core.background_tasks"):
             ("status", "finished_at"),
         ),
         Index("ix_background_tasks_due", "status", "run_after"),
+        Index("ix_background_tasks_turn", "queue", "turn_at", postgresql_where=text("status = 'queued'")),
+        Index("ix_background_tasks_newest", text("created_at DESC"), text("id DESC")),
+        Index("ix_background_tasks_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("uq_background_tasks_open_dedupe_key", "dedupe_key", unique=True, postgresql_where=text(IS_OPEN)),
         Index("ix_background_tasks_requester", "requested_by", text("created_at DESC")),
         Index("ix_background_tasks_advisor", "advisor_id", "status"),
@@ -61,8 +68,35 @@ class BackgroundTask(Entity, table="core.background_tasks"):
     error_detail: Mapped[str | None] = field(mark=SYSTEM)
     attempts: Mapped[int] = field(default=0, mark=SYSTEM)
     max_attempts: Mapped[int] = field(default=3, mark=SYSTEM)
+    retries: Mapped[int] = field(default=0, mark=SYSTEM, doc="how often somebody had it done again after its end")
+    priority: Mapped[int] = field(type_=SmallInteger(), default=NORMAL, ge=HIGH, le=LOW, mark=SYSTEM, doc="0 is first")
     run_after: Mapped[datetime] = field(default_sql="now()", mark=SYSTEM)
+    turn_at: Mapped[datetime] = field(
+        default_sql="now()", mark=SYSTEM, doc="run_after and the handicap of its priority: who is due is taken by this"
+    )
     started_at: Mapped[datetime | None] = field(mark=SYSTEM)
+    attempted_at: Mapped[datetime | None] = field(mark=SYSTEM, doc="when its last attempt began")
     finished_at: Mapped[datetime | None] = field(mark=SYSTEM)
     heartbeat_at: Mapped[datetime | None] = field(mark=SYSTEM)
     dedupe_key: Mapped[str | None] = field(mark=SYSTEM)
+    traceparent: Mapped[str | None] = field(mark=PRIVATE, doc="the span of the request that asked for it")
+
+
+class Schedule(Entity, table="core.schedules"):
+    """When a declared schedule is due next; the code says what it is, this row makes one task per due moment of it."""
+
+    audited = False
+    __table_args__ = (Index("ix_schedules_due", "next_run_at", postgresql_where=text("NOT is_paused")),)
+
+    name: Mapped[str] = field(unique=True, mark=SYSTEM)
+    job: Mapped[str] = field(mark=SYSTEM)
+    cron: Mapped[str] = field(mark=SYSTEM)
+    timezone: Mapped[str] = field(mark=SYSTEM)
+    missed: Mapped[str] = field(
+        choices=MISSED, default="once", mark=SYSTEM, doc="what happens to moments that no worker was there for"
+    )
+    next_run_at: Mapped[datetime] = field(mark=SYSTEM)
+    last_run_at: Mapped[datetime | None] = field(mark=SYSTEM, doc="the due moment that the last task was made for")
+    last_task_id: Mapped[UUID | None] = field(references="core.background_tasks.id", on_delete="SET NULL", mark=SYSTEM)
+    is_paused: Mapped[bool] = field(default=False, mark=SYSTEM)
+    paused_by: Mapped[UUID | None] = field(references="core.users.id", on_delete="SET NULL", index=False, mark=SYSTEM)

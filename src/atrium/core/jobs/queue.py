@@ -7,7 +7,7 @@ does not take, or forgets, the sweeper sends again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -17,16 +17,16 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from saq.job import Job as Message
 from saq.job import Status
 from saq.queue.redis import RedisQueue
 from saq.utils import now as milliseconds
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 
 from atrium.core import clock
 from atrium.core.config import Settings
 from atrium.core.jobs import rows
-from atrium.core.jobs.models import IS_OPEN, OPEN, QUEUES, BackgroundTask
+from atrium.core.jobs.models import OPEN, QUEUES, BackgroundTask
 from atrium.core.jobs.registry import JOBS, Job
 from atrium.core.realtime.publish import publish
 from atrium.core.runtime import Runtime
@@ -36,8 +36,11 @@ log = structlog.get_logger()
 RUN = "run_task"
 PATIENCE = 2.0
 """Seconds that a request may wait for Redis; afterwards the sweeper sends."""
-MARGIN_SECONDS = 300
 ABANDONED_MS = 60_000
+SWEPT_SECONDS = 60
+"""How often one of all workers looks for messages of dead ones."""
+FORGOTTEN = -1
+"""SAQ forgets a message once it is done, so that the same key may be sent again."""
 
 
 class TaskCancelled(Exception):
@@ -106,12 +109,17 @@ async def enqueue(
     dedupe_key: str | None = None,
     run_after: datetime | None = None,
     progress_total: int | None = None,
+    priority: int | None = None,
 ) -> BackgroundTask:
-    """A queued task; with a `dedupe_key` that is already queued or running, that task."""
+    """A queued task; with a `dedupe_key` that is already queued or running, that task instead of a second one.
+
+    The key is free again once its task is over: two are never open at once, but they may follow each other.
+    """
     declared = JOBS[job] if isinstance(job, str) else job
     if requested_by is None and work.caller is not None:
         requested_by = work.caller.principal.user_id
     values = {
+        "id": clock.new_id(),
         "job": declared.name,
         "module": declared.module,
         "kind": declared.kind,
@@ -125,27 +133,24 @@ async def enqueue(
         "entity_id": entity_id,
         "dedupe_key": dedupe_key,
         "progress_total": progress_total,
+        "priority": declared.priority if priority is None else priority,
+        "traceparent": (work.runtime.tracing.parent() or None) if work.runtime.tracing else None,
     }
-    if run_after is not None:
-        values["run_after"] = run_after
-    task, is_new = await _insert(work, values)
-    if is_new and (run_after is None or run_after <= clock.now()):
-        work.after_commit(lambda: send(work.runtime, task.id, task.queue, task.attempts, declared.timeout))
+    task, is_new = await _insert(work, values, run_after)
+    if is_new and task.run_after <= clock.now():
+        work.after_commit(lambda: send(work.runtime, task.queue, f"{task.id}:{task.attempts}"))
     return task
 
 
-async def _insert(work: Work, values: dict[str, Any]) -> tuple[BackgroundTask, bool]:
+async def _insert(work: Work, values: dict[str, Any], run_after: datetime | None) -> tuple[BackgroundTask, bool]:
     """The new row, or the open one with the same key; the key may become free between the two looks."""
+    if work.session.new:
+        await work.session.flush()  # the requester may be as new as the task
+    connection = await work.connection()
     while True:
-        made = (
-            insert(BackgroundTask)
-            .values(id=clock.new_id(), **values)
-            .on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text(IS_OPEN))
-            .returning(BackgroundTask)
-        )
-        task = await work.session.scalar(made)
-        if task is not None:
-            return task, True
+        made = await rows.insert(connection, values, run_after)
+        if made is not None:
+            return BackgroundTask(**values, **made), True
         open_ones = select(BackgroundTask).where(
             BackgroundTask.dedupe_key == values["dedupe_key"], BackgroundTask.status.in_(OPEN)
         )
@@ -154,38 +159,42 @@ async def _insert(work: Work, values: dict[str, Any]) -> tuple[BackgroundTask, b
             return task, False
 
 
-async def send(runtime: Runtime, task_id: UUID, queue: str, attempts: int, may_take: float) -> bool:
-    """Wake a worker; False when Redis did not take it, because it is away or already has this attempt."""
+async def send(runtime: Runtime, queue: str, key: str) -> bool:
+    """Wake a worker of this queue, which takes the rows whose turn it is; False when no message was sent for this one.
+
+    None is sent when enough wait: each of them leads to all that is due. The key, a task's id and attempt, says in the
+    monitor why a message is there, and keeps it from being sent twice.
+    """
     found: RowQueue | None = runtime.parts.get("queues", {}).get(queue)
     if found is None:
         return False
-    more: dict[str, Any] = {}
-    if runtime.tracing is not None and (parent := runtime.tracing.parent()):
-        more["traceparent"] = parent
     try:
         async with asyncio.timeout(PATIENCE):
-            sent = await found.enqueue(
-                RUN, key=f"{task_id}:{attempts}", task_id=str(task_id), timeout=int(may_take) + MARGIN_SECONDS, **more
-            )
+            if await found.count("queued") >= rows.MOST_WAITING:
+                return False
+            return await found.enqueue(RUN, key=key, timeout=0, ttl=FORGOTTEN) is not None
     except (RedisError, OSError, TimeoutError) as error:
-        log.warning("task_not_sent", task_id=str(task_id), error=repr(error))
+        log.warning("task_not_sent", key=key, error=repr(error))
         return False
-    return sent is not None
+
+
+async def send_missing(runtime: Runtime, queue: str, due: Sequence[rows.Row]) -> None:
+    """As many messages as rows of this queue are due, counting those that wait already."""
+    found: RowQueue | None = runtime.parts.get("queues", {}).get(queue)
+    if found is None:
+        return
+    missing = len(due) - await found.count("queued")
+    moment = clock.stamp(clock.now())
+    for row in due[:missing] if missing > 0 else ():
+        if not await send(runtime, queue, f"{row['id']}:{row['attempts']}:{moment}"):
+            return
 
 
 async def cancel(runtime: Runtime, task_id: UUID) -> rows.Row | None:
-    """Cancel a task; None when it is finished. A running one is also aborted, in case it never reports progress."""
+    """Cancel a task; None when it is finished. The worker of a running one sees it in the row within a second."""
     row = await rows.cancel(runtime, task_id)
-    if row is None:
-        return None
-    await tell(runtime, row)
-    found: RowQueue | None = runtime.parts.get("queues", {}).get(row["queue"])
-    if found is not None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await found.abort_attempt(task_id, row)
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("task_not_aborted", task_id=str(task_id), error=repr(error))
+    if row is not None:
+        await tell(runtime, row)
     return row
 
 
@@ -194,11 +203,11 @@ class RowQueue(RedisQueue):
 
     SAQ's own sweep aborts jobs that a starting worker just took (they are in the active list before they are marked
     active) and waits five seconds for each dead one. Here nothing has to be saved: what dead workers left is dropped,
-    and the sweeper sends the rows again.
+    and the sweeper sends for the rows again.
     """
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002  SAQ's signature
-        if not await self.redis.set(self._sweep, 1, ex=lock, nx=True):
+        if not await self.redis.set(self._sweep, 1, ex=SWEPT_SECONDS, nx=True):
             return []
         dropped = []
         for job_id in await self.redis.lrange(self._active, 0, -1):  # type: ignore[misc]
@@ -206,19 +215,21 @@ class RowQueue(RedisQueue):
             if job is None:
                 await self.redis.lrem(self._active, 0, job_id)  # type: ignore[misc]
                 await self.redis.zrem(self._incomplete, job_id)
-            elif job.stuck or (job.status != Status.ACTIVE and milliseconds() - job.queued > ABANDONED_MS):
+            elif await self._is_abandoned(job):
                 await self.finish(job, Status.ABORTED, error="its worker is gone")
             else:
                 continue
             dropped.append(job_id.decode())
         return dropped
 
-    async def abort_attempt(self, task_id: UUID, row: rows.Row) -> None:
-        """Take a waiting message out, or have the worker cancel the run."""
-        attempt = row["attempts"] - (row["status"] == "running")
-        job = await self.job(f"{task_id}:{attempt}")
-        if job is not None and job.status in (Status.QUEUED, Status.ACTIVE):
-            await self.abort(job, "cancelled")
+    async def notify(self, job: Message) -> None:
+        """Nobody listens to messages; who asked for a task is told of its row."""
+
+    async def _is_abandoned(self, job: Message) -> bool:
+        """Whether its worker died: one that lives says so every few seconds."""
+        if job.status == Status.ACTIVE:
+            return not await self.redis.exists(self.namespace(f"worker_info:{job.worker_id}"))
+        return milliseconds() - job.queued > ABANDONED_MS
 
 
 def open_queues(settings: Settings, redis: Redis) -> dict[str, RowQueue]:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from atrium.core.jobs.models import NORMAL
+
 JOBS: dict[str, "Job"] = {}
 
 
@@ -11,7 +13,8 @@ JOBS: dict[str, "Job"] = {}
 class Job:
     """A declared job. It must be idempotent: it may run again after a worker died in the middle.
 
-    `retry_after` is the pause in seconds before the second attempt; it doubles with each further one.
+    `retry_after` is the pause in seconds before the second attempt; it doubles with each further one. `priority` is
+    that of its tasks unless `enqueue` says otherwise: HIGH, NORMAL or LOW.
     """
 
     name: str
@@ -21,6 +24,7 @@ class Job:
     timeout: float = 600
     max_attempts: int = 3
     retry_after: float = 5
+    priority: int = NORMAL
 
     @property
     def module(self) -> str:
@@ -35,11 +39,12 @@ def job(
     timeout: float = 600,
     max_attempts: int = 3,
     retry_after: float = 5,
+    priority: int = NORMAL,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Job]:
     def declare(run: Callable[..., Awaitable[Any]]) -> Job:
         if name in JOBS:
             raise ValueError(f"job {name} is declared twice")
-        JOBS[name] = Job(name, kind, run, queue, timeout, max_attempts, retry_after)
+        JOBS[name] = Job(name, kind, run, queue, timeout, max_attempts, retry_after, priority)
         return JOBS[name]
 
     return declare

@@ -25,29 +25,68 @@ from atrium.core.jobs import pulse, rows
 from atrium.core.jobs.models import CANCELLED, FAILED, SUCCEEDED
 from atrium.core.jobs.queue import Task, TaskCancelled, TaskLost, tell
 from atrium.core.jobs.registry import JOBS, Job
+from atrium.core.jobs.requesters import requester
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller
 
 log = structlog.get_logger()
 GRACE_SECONDS = 5.0
+WATCH_SECONDS = 1.0
 LONGEST_PAUSE = 600.0
 WRITE_ATTEMPTS = 5
 Write = Callable[[], Awaitable[rows.Row | None]]
 
 
-async def attempt(runtime: Runtime, task_id: UUID, parent: str = "") -> None:
-    """Run the task if it is still to be run; nothing is raised but cancellation of the worker.
-
-    `parent` is the span of the request that asked for it.
-    """
+async def attempt(runtime: Runtime, task_id: UUID) -> None:
+    """Run this task if it is still to be run; nothing is raised but cancellation of the worker."""
     row = await rows.claim(runtime, task_id)
     if row is None:
         log.info("task_not_claimed", task_id=str(task_id))
         return
+    await _run(runtime, row)
+
+
+async def attempt_due(runtime: Runtime, queue: str) -> None:
+    """Run the tasks of this queue one after the other, each time the one whose turn it is, until none is due.
+
+    Not just one for each message: what a message costs is more than what a small job does.
+    """
+    while (row := await rows.claim_next(runtime, queue)) is not None:
+        await _run(runtime, row)
+
+
+async def _run(runtime: Runtime, row: rows.Row) -> None:
     tracing = runtime.tracing
-    span = tracing.job(row["job"], task_id, row["attempts"], parent) if tracing else nullcontext()
-    with span, structlog.contextvars.bound_contextvars(task_id=str(task_id), job=row["job"], attempt=row["attempts"]):
+    span = tracing.job(row["job"], row["id"], row["attempts"], row["traceparent"] or "") if tracing else nullcontext()
+    with span, structlog.contextvars.bound_contextvars(task_id=str(row["id"]), job=row["job"], attempt=row["attempts"]):
         await _Attempt(runtime, row).run()
+
+
+async def watch(runtime: Runtime) -> None:
+    """Stop what runs in this process and was cancelled."""
+    running = _running(runtime)
+    if not running:
+        return
+    for row in await rows.to_be_stopped(runtime, list(running)):
+        found = running.get(row["id"])
+        if found is not None and found.task.attempt == row["attempts"]:
+            found.stop_soon()
+
+
+async def keep_watching(runtime: Runtime) -> None:
+    """Every second, whatever a look runs into; the heartbeat of each task would see it later."""
+    while True:
+        try:
+            await watch(runtime)
+        except Exception as error:  # noqa: BLE001  the next look is the remedy
+            log.warning("watch_failed", error=repr(error))
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+def _running(runtime: Runtime) -> "dict[UUID, _Attempt]":
+    """What runs in this process, by task."""
+    running: dict[UUID, _Attempt] = runtime.parts.setdefault("jobs.running", {})
+    return running
 
 
 class _Attempt:
@@ -55,11 +94,14 @@ class _Attempt:
         self.runtime, self.row = runtime, row
         self.task = Task(runtime, row, None)
         self.declared = JOBS.get(row["job"])
+        self.working: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         await tell(self.runtime, self.row)
-        working = asyncio.create_task(self._work(), name=f"job {self.row['job']}")
+        working = self.working = asyncio.create_task(self._work(), name=f"job {self.row['job']}")
         beating = asyncio.create_task(self._beat(working), name="heartbeat")
+        running = _running(self.runtime)
+        running[self.task.id] = self
         try:
             await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -69,9 +111,17 @@ class _Attempt:
             if current is not None and current.cancelling():
                 raise
         finally:
+            if running.get(self.task.id) is self:
+                del running[self.task.id]
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
+
+    def stop_soon(self) -> None:
+        """Somebody cancelled it: it may look and end by itself for a moment, then it is interrupted."""
+        if self.working is not None and not self.task.cancelled():
+            self.task.mark_cancelled()
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self.working.cancel)
 
     async def _interrupted(self, working: "asyncio.Task[None]") -> None:
         """Cancelled by a user, taken away, or the worker is stopping."""
@@ -126,7 +176,7 @@ class _Attempt:
     async def _caller(self) -> Caller | None:
         """Read anew for each attempt: a task must not keep roles that its requester has lost."""
         user_id = self.task.requested_by
-        return None if user_id is None else Caller(await self.runtime.principal_for(user_id), str(self.task.id))
+        return None if user_id is None else Caller(await requester(self.runtime, user_id), str(self.task.id))
 
     async def _beat(self, working: "asyncio.Task[None]") -> None:
         while True:
@@ -139,8 +189,8 @@ class _Attempt:
             except Exception as error:  # noqa: BLE001  PostgreSQL may come back before the row counts as stale
                 log.warning("heartbeat_failed", error=repr(error))
                 continue
-            if held is not None and not self.task.cancelled():
-                self.task.mark_cancelled()
+            if held is not None:
+                self.stop_soon()
                 continue
             working.cancel()
             return

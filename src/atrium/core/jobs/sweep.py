@@ -1,16 +1,16 @@
 """Keeps the promise of the rows: silent workers lose theirs, and what Redis does not know is sent again.
 
-Any number of workers may sweep: stale rows are taken with SKIP LOCKED, and a message that is sent twice is refused by
-Redis (same key) or by the row (already claimed).
+Any number of workers may sweep: stale rows are taken with SKIP LOCKED, and a message too many finds no row.
 """
 
 import asyncio
+from itertools import groupby
+from operator import itemgetter
 
 import structlog
 
 from atrium.core.jobs import rows
-from atrium.core.jobs.queue import send, tell
-from atrium.core.jobs.registry import JOBS
+from atrium.core.jobs.queue import send_missing, tell
 from atrium.core.runtime import Runtime
 
 log = structlog.get_logger()
@@ -21,10 +21,8 @@ async def sweep(runtime: Runtime) -> None:
     for row in await rows.rescue(runtime, runtime.settings.task_stale_seconds):
         log.warning("task_rescued", task_id=str(row["id"]), kind=row["kind"], status=row["status"])
         await tell(runtime, row)
-    for row in await rows.due(runtime):
-        declared = JOBS.get(row["job"])
-        if declared is not None and not await send(runtime, row["id"], row["queue"], row["attempts"], declared.timeout):
-            log.debug("task_already_sent", task_id=str(row["id"]))
+    for queue, due in groupby(await rows.due(runtime), itemgetter("queue")):
+        await send_missing(runtime, queue, list(due))
 
 
 async def keep_sweeping(runtime: Runtime) -> None:

@@ -22,12 +22,12 @@ BLOCKS = 20
 REMEMBERED = 20_000
 PATIENCE, PAUSE = 0.2, 5.0
 SPEND = """
-local spent = redis.call('INCRBY', KEYS[1], ARGV[1])
-if spent == tonumber(ARGV[1]) then
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-end
+local before = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[2]))
+local spent = before + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], spent, 'EX', ARGV[3])
 return spent
 """
+"""What a process knows to be spent counts too: Redis may have been away, or have begun anew."""
 
 
 class Lease:
@@ -78,7 +78,7 @@ class Lease:
     async def _settle(self) -> None:
         window, self._asked, self._owed = self.ends, self._owed, 0
         try:
-            told = await self._leases.tell(f"{self._key}:{window:.0f}", self._asked)
+            told = await self._leases.tell(f"{self._key}:{window:.0f}", self._asked, self.spent - self._asked)
             if told is not None and window == self.ends:
                 self.spent = told + self._owed
         finally:
@@ -106,9 +106,9 @@ class Leases:
             self._held[kind, shared] = self._held[kind, who] = lease
         return lease
 
-    async def tell(self, key: str, spent: int) -> int | None:
+    async def tell(self, key: str, spent: int, before: int) -> int | None:
         """What all processes have spent; None while Redis is away."""
-        telling: Any = self._runtime.redis.eval(SPEND, 1, key, spent, 2 * WINDOW)
+        telling: Any = self._runtime.redis.eval(SPEND, 1, key, spent, before, 2 * WINDOW)
         return await self._reach.ask(telling)
 
     async def close(self) -> None:

@@ -16,8 +16,8 @@ HEADER = b"idempotency-key"
 LONGEST_KEY = 255
 LONGEST_PATH = 512
 KEPT_HEADERS = ("content-type", "etag", "location")
-SECRETS = ("/api/v1/auth/", "/api/auth/", "/api/v1/api-keys")
-"""Answers below these are secrets and are never kept: tokens, second factors, keys."""
+SECRETS = ("/api/v1/auth/", "/api/auth/", "/api/v1/api-keys", "/api/v1/webhooks")
+"""Answers below these are secrets and are never kept: tokens, second factors, keys, what messages are signed with."""
 OWN = "keeps_own_answers"
 """The option of a route whose handler looks at the key itself."""
 

@@ -2,14 +2,13 @@
 
 litestar-saq starts a process per queue; five of them would mostly hold memory. `litestar workers run --workers 2`
 still doubles everything. SAQ's own retries and sweeps stay out of the way: each message is tried once and means "look
-at this row".
+for the row of this queue whose turn it is".
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
-from uuid import UUID
 
 import structlog
 from litestar_saq import QueueConfig, SAQConfig
@@ -23,25 +22,29 @@ from atrium.core.changes.partitions import keep_partitions
 from atrium.core.changes.relay import keep_relaying
 from atrium.core.config import Settings
 from atrium.core.jobs.models import QUEUES
+from atrium.core.jobs.planning import keep_scheduling
 from atrium.core.jobs.pulse import BEAT_SECONDS, beat
 from atrium.core.jobs.queue import RowQueue, queue_name
-from atrium.core.jobs.run import GRACE_SECONDS, attempt
+from atrium.core.jobs.run import GRACE_SECONDS, attempt_due, keep_watching
 from atrium.core.jobs.sweep import keep_sweeping
 from atrium.core.modules import Module, open_runtime
-from atrium.core.replays.prune import keep_pruning
+from atrium.core.notifications.sending import keep_mailing
 from atrium.core.runtime import Runtime
 from atrium.core.stopping import stop
+from atrium.core.webhooks.delivering import keep_delivering
 
 log = structlog.get_logger()
 NO_REDIS = "redis://localhost:6379/0"
 DEQUEUE_SECONDS = 5
 STOP_SECONDS = 2 * GRACE_SECONDS + 2
-TIMERS: Any = {"sweep": 60, "abort": 1, "schedule": 5, "worker_info": 10}
+TIMERS: Any = {"sweep": 5, "abort": 1, "schedule": 5, "worker_info": 5}
+"""Seconds between SAQ's chores. A worker that stops may have to wait for so long, because under Python 3.11 the Redis
+client can swallow a cancellation (core.stopping), and SAQ asks once."""
 
 
-async def run_task(ctx: Any, *, task_id: str, traceparent: str = "") -> None:
-    """The one SAQ function."""
-    await attempt(ctx["runtime"], UUID(task_id), traceparent)
+async def run_task(ctx: Any) -> None:
+    """The one SAQ function: a message says that there is something to do, and the rows say what."""
+    await attempt_due(ctx["runtime"], ctx["serves"])
 
 
 def saq_config(settings: Settings, modules: Sequence[Module]) -> SAQConfig:
@@ -53,7 +56,7 @@ def saq_config(settings: Settings, modules: Sequence[Module]) -> SAQConfig:
     async def startup(ctx: Any) -> None:
         stack = ctx["stack"] = AsyncExitStack()
         runtime = await stack.enter_async_context(open_runtime(settings, modules))
-        ctx["runtime"] = runtime
+        ctx |= {"runtime": runtime, "serves": first}
         await stack.enter_async_context(working(runtime, others, until=ctx["worker"].event))
 
     async def shutdown(ctx: Any) -> None:
@@ -83,9 +86,18 @@ async def working(
     `until` ends it early.
     """
     redis = _worker_redis(runtime.settings)
-    workers = [_worker(runtime, WorkerQueue(redis, queue_name(runtime.settings, name))) for name in names]
+    workers = [_worker(runtime, name, WorkerQueue(redis, queue_name(runtime.settings, name))) for name in names]
     tasks = [asyncio.create_task(worker.start(), name=f"worker {worker.queue.name}") for worker in workers]
-    kept = (keep_sweeping, keep_relaying, keep_partitions, keep_pruning, _keep_beating)
+    kept = (
+        keep_sweeping,
+        keep_watching,
+        keep_relaying,
+        keep_partitions,
+        keep_scheduling,
+        keep_mailing,
+        keep_delivering,
+        _keep_beating,
+    )
     tasks += [asyncio.create_task(keep(runtime)) for keep in kept]
     if until is not None:
         tasks.append(asyncio.create_task(_stop_after(until, workers)))
@@ -113,7 +125,7 @@ class QuietWorker(Worker[Any]):
     SIGNALS = []  # noqa: RUF012  SAQ's
 
 
-def _worker(runtime: Runtime, queue: RowQueue) -> QuietWorker:
+def _worker(runtime: Runtime, name: str, queue: RowQueue) -> QuietWorker:
     worker = QuietWorker(
         queue,
         [run_task],
@@ -122,7 +134,7 @@ def _worker(runtime: Runtime, queue: RowQueue) -> QuietWorker:
         dequeue_timeout=DEQUEUE_SECONDS,
         cancellation_hard_deadline_s=STOP_SECONDS,
     )
-    worker.context["runtime"] = runtime
+    worker.context |= {"runtime": runtime, "serves": name}
     return worker
 
 

@@ -34,7 +34,9 @@ class GrowthScan(Entity, table="wealth.growth_scans"):
     )
 
     advisor_id: Mapped[UUID] = field(references="wealth.advisors.id", index=False, scope=True, mark=SYSTEM)
-    background_task_id: Mapped[UUID | None] = field(references="core.background_tasks.id", unique=True, mark=SYSTEM)
+    background_task_id: Mapped[UUID | None] = field(
+        references="core.background_tasks.id", on_delete="SET NULL", unique=True, mark=SYSTEM
+    )
     scope: Mapped[str] = field(choices=("full", "client", "rule_subset"), default="full", mark=SYSTEM)
     client_id: Mapped[UUID | None] = field(references="wealth.clients.id", scope=True, mark=SYSTEM)
     rules: Mapped[JsonList] = field(default=[], mark=SYSTEM)
