@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped
 
-from atrium.core.db.columns import SYSTEM, check, field
+from atrium.core.db.columns import PRIVATE, SYSTEM, check, field
 from atrium.core.db.entity import Entity, Json
 
 KINDS = (
@@ -14,6 +14,7 @@ KINDS = (
     "billing", "request", "quote", "booking", "review", "dispute", "match", "message", "assessment", "system",
 )  # fmt: skip
 SEVERITIES = ("info", "success", "warning", "critical")
+CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 class Notification(Entity, table="core.notifications"):
@@ -34,6 +35,7 @@ class Notification(Entity, table="core.notifications"):
             postgresql_where=text("read_at IS NULL"),
         ),
         Index("ix_notifications_recent", "user_id", text("created_at DESC")),
+        Index("ix_notifications_age", "created_at", postgresql_using="brin"),
     )
 
     user_id: Mapped[UUID] = field(references="core.users.id", on_delete="CASCADE", index=False, mark=SYSTEM)
@@ -56,6 +58,11 @@ class OutboxMessage(Entity, table="core.outbox_messages"):
     audited = False
     __table_args__ = (
         Index("ix_outbox_messages_due", "status", "next_attempt_at"),
+        Index(
+            "ix_outbox_messages_waiting",
+            "next_attempt_at",
+            postgresql_where=text("status = ANY ('{queued,sending}'::text[])"),
+        ),
         Index("ix_outbox_messages_recipient", "to_address", text("created_at DESC")),
     )
 
@@ -69,7 +76,29 @@ class OutboxMessage(Entity, table="core.outbox_messages"):
     body_html: Mapped[str | None] = field(mark=SYSTEM)
     status: Mapped[str] = field(choices=("queued", "sending", "sent", "failed"), default="queued", mark=SYSTEM)
     attempts: Mapped[int] = field(default=0, mark=SYSTEM)
-    next_attempt_at: Mapped[datetime | None] = field(mark=SYSTEM)
+    next_attempt_at: Mapped[datetime | None] = field(default_sql="now()", mark=SYSTEM)
+    expires_at: Mapped[datetime | None] = field(mark=SYSTEM)
     last_error: Mapped[str | None] = field(mark=SYSTEM)
     sent_at: Mapped[datetime | None] = field(mark=SYSTEM)
     dedupe_key: Mapped[str | None] = field(unique=True, mark=SYSTEM)
+    unsubscribe_url: Mapped[str | None] = field(mark=PRIVATE)
+
+
+class NotificationPreferences(Entity, table="core.notification_preferences"):
+    """What a user wants to be told by mail; without a row the defaults hold."""
+
+    audited = False
+    __table_args__ = (
+        check(
+            "(quiet_from IS NULL) = (quiet_to IS NULL)",
+            "quiet_hours",
+            "quiet hours have a beginning and an end",
+            ("quiet_from", "quiet_to"),
+        ),
+    )
+
+    user_id: Mapped[UUID] = field(references="core.users.id", on_delete="CASCADE", unique=True, mark=SYSTEM)
+    email: Mapped[Json] = field(default={}, mark=SYSTEM)
+    quiet_from: Mapped[str | None] = field(pattern=CLOCK, mark=SYSTEM)
+    quiet_to: Mapped[str | None] = field(pattern=CLOCK, mark=SYSTEM)
+    digest: Mapped[str] = field(choices=("none",), default="none", mark=SYSTEM)

@@ -37,8 +37,9 @@ outbox_messages = Resource(
     tag="admin",
     read="core.outbox.read",
     write=None,
-    filters=("to_address", "template", "status", "user_id", "created_at"),
-    sorts=("created_at", "next_attempt_at"),
+    filters=("to_address", "template", "status", "user_id", "attempts", "next_attempt_at", "sent_at", "created_at"),
+    sorts=("created_at", "next_attempt_at", "sent_at", "attempts"),
+    search=("to_address", "subject"),
     presets={"to": lambda text: (("to_address", "eq", text),)},
     history=False,
 )

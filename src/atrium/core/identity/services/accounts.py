@@ -23,6 +23,7 @@ from atrium.core.identity.errors import (
     VerifyUserBadToken,
 )
 from atrium.core.identity.limits import locks_of
+from atrium.core.identity.mails import PASSWORD_CHANGED, REGISTER_EXISTING, RESET_PASSWORD, VERIFY_EMAIL
 from atrium.core.identity.models import OneTimeToken, Role, Session, User, UserRole
 from atrium.core.identity.rules import USERNAME, check_email, check_new_password, may_hold_session, sha256
 from atrium.core.identity.schemas import PasswordChange, PasswordReset, Registration
@@ -35,22 +36,7 @@ from atrium.core.services import Caller, Work, unit_of_work
 
 LIFETIMES = {"verify_email": timedelta(hours=48), "reset_password": timedelta(hours=1)}
 LINKS = {"verify_email": "/verify-email?token={}", "reset_password": "/reset-password?token={}"}
-SUBJECTS = {"verify_email": "Confirm your e-mail address", "reset_password": "Choose a new password"}
-TEXTS = {
-    "verify_email": "Hello {name},\n\nconfirm your e-mail address within 48 hours:\n{link}\n\n"
-    "If you did not register, ignore this mail.\n",
-    "reset_password": "Hello {name},\n\nchoose a new password within one hour:\n{link}\n\n"
-    "If you did not ask for this, ignore this mail: your password stays as it is.\n",
-}
-CHANGED_TEXT = """Hello {name},
-
-the password of your account was changed. If it was not you, reset it at once and tell an administrator.
-"""
-EXISTING_TEXT = """Hello {name},
-
-somebody tried to register with this address, which has an account already. If it was you, log in or reset
-your password.
-"""
+MAILS = {"verify_email": VERIFY_EMAIL, "reset_password": RESET_PASSWORD}
 
 
 async def create_account(
@@ -171,14 +157,7 @@ async def _tell_existing(runtime: Runtime, email: str) -> None:
     async with unit_of_work(runtime) as work:
         user = await work.session.scalar(select(User).where(User.email == email))
         if user is not None:
-            await send_mail(
-                work,
-                to=user.email,
-                template="register_existing",
-                subject="You have an account already",
-                body_text=EXISTING_TEXT.format(name=user.name),
-                user_id=user.id,
-            )
+            await send_mail(work, REGISTER_EXISTING, to=user.email, context={"name": user.name}, user_id=user.id)
 
 
 async def _mail_token(work: Work, user: User, purpose: str) -> None:
@@ -208,11 +187,11 @@ async def _mail_token(work: Work, user: User, purpose: str) -> None:
     link = work.runtime.settings.public_url.rstrip("/") + LINKS[purpose].format(token)
     await send_mail(
         work,
+        MAILS[purpose],
         to=user.email,
-        template=purpose,
-        subject=SUBJECTS[purpose],
-        body_text=TEXTS[purpose].format(name=user.name, link=link),
+        context={"name": user.name, "link": link},
         user_id=user.id,
+        useful_for=LIFETIMES[purpose],
     )
 
 
@@ -294,14 +273,7 @@ async def _reset_user(work: Work, token: str, password: str, *, lock: bool = Fal
 async def _set_password(work: Work, user: User, hashed: str) -> None:
     user.hashed_password, user.password_changed_at, user.failed_login_count = hashed, clock.now(), 0
     await work.session.flush()
-    await send_mail(
-        work,
-        to=user.email,
-        template="password_changed",
-        subject="Your password was changed",
-        body_text=CHANGED_TEXT.format(name=user.name),
-        user_id=user.id,
-    )
+    await send_mail(work, PASSWORD_CHANGED, to=user.email, context={"name": user.name}, user_id=user.id)
 
 
 async def change_password(runtime: Runtime, caller: Caller, data: PasswordChange) -> None:

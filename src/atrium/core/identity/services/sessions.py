@@ -13,6 +13,7 @@ from atrium.core.changes.record import record
 from atrium.core.errors import AtriumError, NotFound, Unauthenticated
 from atrium.core.identity.errors import AccountLocked, LoginBadCredentials, RefreshInvalid, RefreshReused
 from atrium.core.identity.limits import FAILURES, locks_of
+from atrium.core.identity.mails import ACCOUNT_LOCKED
 from atrium.core.identity.models import Session, User
 from atrium.core.identity.rules import (
     Rotation,
@@ -31,12 +32,6 @@ from atrium.core.identity.tokens import tokens_of
 from atrium.core.notifications.mail import send_mail
 from atrium.core.runtime import Runtime
 from atrium.core.services import Caller, Work, actor, transact, unit_of_work
-
-LOCKED_TEXT = """Somebody entered a wrong password for your account {failures} times from around {ip}.
-
-Logins from that network are refused for 15 minutes. Your sessions and other networks are not affected.
-If it was not you, change your password.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +101,9 @@ async def _tell_owner(work: Work, origin: Origin, user: User) -> None:
     )
     await send_mail(
         work,
+        ACCOUNT_LOCKED,
         to=user.email,
-        template="account_locked",
-        subject="Failed logins to your account",
-        body_text=LOCKED_TEXT.format(failures=FAILURES, ip=origin.ip or "an unknown address"),
+        context={"failures": FAILURES, "ip": origin.ip or "an unknown address"},
         user_id=user.id,
     )
 

@@ -1,20 +1,17 @@
-"""The inbox over HTTP and as a socket, and the administrator's view of the outbox."""
+"""The inbox over HTTP."""
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-from litestar import Controller, Request, Response, WebSocket, delete, get, post, websocket
+from litestar import Controller, Request, Response, delete, get, post
 from litestar.params import FromPath
 
-from atrium.core.errors import Forbidden, Invalid, NotFound
 from atrium.core.http.requests import caller_of, json, row_id, runtime_of
 from atrium.core.notifications import openapi, services
-from atrium.core.notifications.resources import notifications, outbox_messages
-from atrium.core.realtime.sockets import Connection, Frame, connected, serve
+from atrium.core.notifications.resources import notifications
 from atrium.core.resources.openapi import one_of, page_of, verb
 from atrium.core.resources.parameters import list_parameters
-from atrium.core.services import Caller, transact
+from atrium.core.services import transact
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -31,7 +28,8 @@ class NotificationController(Controller):
         description="The caller's own, newest first; `unread=true` for those not yet read.",
     )
     async def list_notifications(self, request: AnyRequest) -> Response[bytes]:
-        return await page(request, notifications, caller_of(request))
+        query = request.scope["query_string"].decode("latin-1")
+        return json((await notifications.page(runtime_of(request), caller_of(request), query, {})).envelope())
 
     @get(
         "/unread-count",
@@ -79,58 +77,3 @@ class NotificationController(Controller):
     async def remove(self, request: AnyRequest, notification_id: FromPath[str]) -> None:
         found = row_id(notification_id)
         await transact(runtime_of(request), caller_of(request), lambda work: services.remove(work, found))
-
-
-class OutboxController(Controller):
-    path = "/api/v1/admin/outbox"
-    tags = ("admin",)
-
-    @get(
-        "/",
-        operation_id="listOutboxMessages",
-        operation_class=verb(
-            page_of(outbox_messages), refused="401 403 422", query=partial(list_parameters, outbox_messages)
-        ),
-        summary="List outgoing mails",
-        description="Mails that were written, newest first, and whether they were delivered. For administrators.",
-    )
-    async def list_mails(self, request: AnyRequest) -> Response[bytes]:
-        caller = caller_of(request)
-        if not caller.principal.is_admin:
-            raise Forbidden("Only administrators may read the outbox.")
-        return await page(request, outbox_messages, caller)
-
-
-async def page(request: AnyRequest, resource: Any, caller: Caller) -> Response[bytes]:
-    """A v1 list of a resource whose door is not its own."""
-    found = await resource.page(runtime_of(request), caller, request.scope["query_string"].decode("latin-1"), {})
-    return json(found.envelope())
-
-
-@websocket("/ws/notifications", public=True)
-async def notification_socket(socket: WebSocket[Any, Any, Any]) -> None:
-    await serve(socket, hello=_greet, frames={"read": _read})
-
-
-async def _greet(connection: Connection) -> Frame:
-    unread = await transact(connection.runtime, Caller(connection.principal), services.count_unread)
-    return connected(connection.principal, unread_count=unread)
-
-
-async def _read(connection: Connection, frame: Frame) -> None:
-    caller = Caller(connection.principal)
-    if frame.get("all") is True:
-        await transact(connection.runtime, caller, services.mark_all_read)
-        return
-    wanted = frame.get("notification_id")
-    if not isinstance(wanted, str):
-        raise Invalid('A read frame names a "notification_id", or says "all": true.')
-    found = _id(wanted)
-    await transact(connection.runtime, caller, lambda work: services.mark_read(work, found))
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound("There is no notification with this id in your inbox.") from None
