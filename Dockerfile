@@ -36,4 +36,5 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/health/ready'); raise SystemExit(c.getresponse().status != 200)"]
 CMD ["uvicorn", "atrium.asgi:app", "--host", "0.0.0.0", "--port", "8000", \
      "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--no-access-log", \
+     "--ws-per-message-deflate", "false", \
      "--log-level", "warning", "--timeout-graceful-shutdown", "20"]

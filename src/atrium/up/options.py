@@ -40,6 +40,7 @@ def _api(options: Options) -> list[str]:
         str(options.port),
     ]
     command += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--no-access-log"]
+    command += ["--ws-per-message-deflate", "false"]  # it costs more time and memory per socket than all else
     command += ["--log-level", "warning", "--timeout-graceful-shutdown", "10"]
     if options.reload:
         return [*command, "--reload", "--reload-dir", str(SOURCE)]

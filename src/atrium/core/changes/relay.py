@@ -22,7 +22,7 @@ from atrium.core.runtime import Runtime
 log = structlog.get_logger()
 BATCH = 2000
 BUSY_SECONDS = 0.05
-IDLE_SECONDS = 0.15
+IDLE_SECONDS = 0.05
 TROUBLE_SECONDS = 1.0
 HEAD_SECONDS = 300
 REDIS_SECONDS = 5

@@ -30,6 +30,8 @@ return 1
 class Admission:
     """The places of one socket's user."""
 
+    __slots__ = ("_here", "_key", "_runtime", "_socket_id", "_user_id")
+
     def __init__(self, runtime: Runtime, user_id: UUID, socket_id: str) -> None:
         self._runtime, self._user_id, self._socket_id = runtime, user_id, socket_id
         self._here: Counter[UUID] = runtime.parts.setdefault("sockets_here", Counter())

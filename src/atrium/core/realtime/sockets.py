@@ -14,6 +14,7 @@ slow to listen.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -43,6 +44,9 @@ RECHECK_SECONDS = 2.0
 WARN_BEFORE_EXPIRY = 30.0
 IDLE_SECONDS = 600.0
 SLOW_SECONDS = 10.0
+WATCHED_AT_ONCE = 500
+FLUSH_SECONDS = 1.0
+ROOM, ROOM_BYTES = 64, 256 * 1024
 AT_ONCE = 8
 ALWAYS = frozenset({"cancel"})
 """Types that are handled although `AT_ONCE` others run: they end one of those."""
@@ -68,41 +72,86 @@ class _Closed(Exception):
 class Connection:
     """One authenticated socket; `state` is the feature's own, `principal` has the roles of the moment."""
 
+    __slots__ = (
+        "_ending",
+        "_is_open",
+        "_outgoing",
+        "_reader",
+        "_room",
+        "_topics",
+        "_waiting_bytes",
+        "_writer",
+        "id",
+        "principal",
+        "runtime",
+        "socket",
+        "state",
+        "token",
+    )
+
     def __init__(self, socket: "WebSocket[Any, Any, Any]", runtime: Runtime, principal: Principal, token: str) -> None:
         self.id = str(clock.new_id())
         self.socket, self.runtime, self.principal, self.token = socket, runtime, principal, token
         self.state: dict[str, Any] = {}
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue(BACKLOG)
-        self._ending: asyncio.Future[_Closed] = asyncio.get_running_loop().create_future()
+        self._outgoing: list[str] = []
+        self._waiting_bytes = 0
+        self._room: list[asyncio.Future[None]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[Any] | None = None
+        self._is_open = False
+        self._ending: _Closed | None = None
         self._topics: set[str] = set()
 
     async def send(self, frame: Mapping[str, Any]) -> None:
         """Queue a frame; waits for a slow client for a while and then gives the socket up."""
         try:
-            await asyncio.wait_for(self._outgoing.put(encode(frame)), SLOW_SECONDS)
+            async with asyncio.timeout(SLOW_SECONDS):
+                while len(self._outgoing) >= BACKLOG:
+                    await self.room()
         except TimeoutError:
             self.end(TRY_AGAIN_LATER, "too slow")
+        self.offer(encode(frame))
 
     def offer(self, text: str) -> None:
-        try:
-            self._outgoing.put_nowait(text)
-        except asyncio.QueueFull:
+        if len(self._outgoing) >= BACKLOG:
             self.end(TRY_AGAIN_LATER, "too slow")
+            return
+        self._outgoing.append(text)
+        self._waiting_bytes += len(text)
+        if self._writer is None and self._is_open:
+            self._writer = asyncio.create_task(self._write())
+
+    @property
+    def waiting(self) -> int:
+        """Frames that the client has not taken yet."""
+        return len(self._outgoing)
+
+    @property
+    def has_room(self) -> bool:
+        """For what can be read later just as well; the rest of the queue is kept for what cannot."""
+        return len(self._outgoing) < ROOM and self._waiting_bytes < ROOM_BYTES
+
+    async def room(self) -> None:
+        """Until a good part of the queue is free."""
+        if not self.has_room:
+            waiting = asyncio.get_running_loop().create_future()
+            self._room.append(waiting)
+            await waiting
 
     def greet(self, frame: Mapping[str, Any]) -> None:
-        """Queue the first frame ahead of what was published meanwhile."""
-        early = [self._outgoing.get_nowait() for _ in range(self._outgoing.qsize())]
-        for text in (encode(frame), *early):
-            self.offer(text)
+        """Queue the first frame ahead of what was published meanwhile, and begin to write."""
+        self._outgoing.insert(0, encode(frame))
+        self._waiting_bytes += len(self._outgoing[0])
+        self._is_open = True
+        self._writer = asyncio.create_task(self._write())
 
     def end(self, code: int, reason: str, event: str = "") -> None:
         if event:
-            with suppress(asyncio.QueueFull):
-                self._outgoing.put_nowait(
-                    encode({"type": "system", "event": event, "message": reason.capitalize() + "."})
-                )
-        if not self._ending.done():
-            self._ending.set_result(_Closed(code, reason))
+            self._outgoing.append(encode({"type": "system", "event": event, "message": reason.capitalize() + "."}))
+        if self._ending is None:
+            self._ending = _Closed(code, reason)
+            if self._reader is not None:
+                self._reader.cancel()
 
     async def follow(self, topic: str) -> None:
         """Also forward what is published to this topic (`publish_to`); whether it may is the caller's to decide."""
@@ -121,21 +170,59 @@ class Connection:
         for topic in tuple(self._topics):
             await self.unfollow(topic)
 
-    async def ended(self) -> _Closed:
-        return await asyncio.shield(self._ending)
+    async def reading(self, read: Coroutine[Any, Any, None]) -> "_Closed":
+        """Read in the socket's own task until the connection ends, and tell how; a task more would cost memory."""
+        task = self._reader = asyncio.current_task()
+        try:
+            if self._ending is None:
+                await read
+        except asyncio.CancelledError:
+            if self._ending is None or task is None or task.uncancel():
+                raise
+        except _Closed as end:
+            self._ending = self._ending or end
+        except Exception:
+            log.exception("socket_failed")
+            self._ending = self._ending or _Closed(BROKEN, "something went wrong")
+        finally:
+            self._reader = None
+            read.close()
+        return self._ending or _Closed()
 
-    async def write(self) -> None:
-        """Send what is queued, until the socket is gone."""
-        with suppress(WebSocketDisconnect, RuntimeError, OSError):
-            while True:
-                await self.socket.send_text(await self._outgoing.get())
-        self.end(0, "")
+    async def _write(self) -> None:
+        """Send what is queued. A socket that has nothing to say has no writer."""
+        try:
+            await self._drain()
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            self.end(0, "")
+        except Exception:
+            log.exception("socket_failed")
+            self.end(BROKEN, "something went wrong")
+        finally:
+            self._writer = None
 
-    async def flush(self) -> None:
-        """Send what is still queued, before a close frame."""
-        with suppress(WebSocketDisconnect, RuntimeError, OSError):
-            while not self._outgoing.empty():
-                await self.socket.send_text(self._outgoing.get_nowait())
+    async def _drain(self) -> None:
+        while self._outgoing:
+            text = self._outgoing.pop(0)
+            self._waiting_bytes -= len(text)
+            await self.socket.send_text(text)
+            if self._room and len(self._outgoing) <= ROOM // 2 and self._waiting_bytes <= ROOM_BYTES // 2:
+                waiting, self._room = self._room, []
+                for one in waiting:
+                    if not one.done():
+                        one.set_result(None)
+
+    async def close(self, *, flush: bool) -> None:
+        """Write no more, but what is queued if it can be sent soon."""
+        self._is_open = False
+        if self._writer is not None and not flush:
+            self._writer.cancel()
+        if self._writer is None and flush and self._outgoing:
+            self._writer = asyncio.create_task(self._write())
+        if (writer := self._writer) is not None:
+            await asyncio.wait({writer}, timeout=FLUSH_SECONDS)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
 
 
 Hello = Callable[[Connection], Awaitable[Frame]]
@@ -158,13 +245,20 @@ async def serve(
         if runtime.draining:
             raise _Closed(RESTARTING, "restarting")
         token = await _token(socket, offered)
-        connection = Connection(socket, runtime, _authenticate(runtime, token), token)
+        connection = Connection(socket, runtime, _authenticate(runtime, token), sys.intern(token))
+        _forget_handshake(socket)
         await _admitted(connection, hello, frames, closed)
     except _Closed as end:
         if end.code:
             with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
                 reason = end.reason.encode()[:120].decode(errors="ignore")
                 await asyncio.wait_for(socket.close(end.code, reason), SLOW_SECONDS)
+
+
+def _forget_handshake(socket: "WebSocket[Any, Any, Any]") -> None:
+    """Nobody reads it again, and of thousands of idle sockets it would be kilobytes each."""
+    socket.scope["headers"] = []
+    socket.scope["subprotocols"] = []
 
 
 async def _token(socket: "WebSocket[Any, Any, Any]", offered: list[str]) -> str:
@@ -245,6 +339,7 @@ async def _admitted(
         connection.greet(await _greet(connection, hello))
         await _Session(connection, frames, admission).run()
     finally:
+        await connection.close(flush=False)
         await connection.unfollow_all()
         await admission.leave()
         await _farewell(connection, closed)
@@ -274,38 +369,30 @@ async def _greet(connection: Connection, hello: Hello) -> Frame:
 
 
 class _Session:
-    """The running socket: a reader, a writer, a watch over token and idleness, and the handlers in flight."""
+    """The running socket: what it reads, the handlers in flight, and what the watch looks at."""
+
+    __slots__ = ("admission", "allowance", "connection", "frames", "handling", "heard", "renewed", "strikes", "warned")
 
     def __init__(self, connection: Connection, frames: Mapping[str, Handler], admission: Admission) -> None:
         self.connection, self.frames, self.admission = connection, frames, admission
         self.handling: set[asyncio.Task[None]] = set()
-        self.heard = time.monotonic()
+        self.heard = self.renewed = time.monotonic()
         self.allowance, self.strikes = BURST, 0
         self.warned = False
 
     async def run(self) -> None:
-        workers = [
-            asyncio.create_task(self._guarded(work)) for work in (self._read(), self._watch(), self.connection.write())
-        ]
+        watch = _Watch.of(self.connection.runtime)
+        watch.add(self)
         try:
-            end = await self.connection.ended()
+            end = await self.connection.reading(self._read())
         finally:
-            for task in (*workers, *self.handling):
+            watch.remove(self)
+            for task in self.handling:
                 task.cancel()
-            await asyncio.gather(*workers, *self.handling, return_exceptions=True)
-        if end.code:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.connection.flush(), 1)
+            if self.handling:
+                await asyncio.gather(*self.handling, return_exceptions=True)
+        await self.connection.close(flush=bool(end.code))
         raise end
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except _Closed as end:
-            self.connection.end(end.code, end.reason)
-        except Exception:
-            log.exception("socket_failed")
-            self.connection.end(BROKEN, "something went wrong")
 
     async def _read(self) -> None:
         while True:
@@ -365,25 +452,79 @@ class _Session:
         self.connection.principal, self.connection.token = principal, str(token)
         self.warned = False
 
-    async def _watch(self) -> None:
-        """Ask again who the caller is, warn before the token ends, end what is idle, keep the user's place."""
-        renewed = time.monotonic()
+    def check(self) -> float:
+        """Ask again who the caller is, warn before the token ends, end what is idle.
+
+        Answers in how many seconds the token has its next event.
+        """
+        connection = self.connection
+        connection.principal = _authenticate(connection.runtime, connection.token)
+        left = connection.principal.expires_at - time.time() if connection.principal.expires_at else float("inf")
+        if left <= 0:
+            raise _Closed(NOT_AUTHENTICATED, "the token has expired")
+        if left <= WARN_BEFORE_EXPIRY and not self.warned:
+            self.warned = True
+            connection.offer(encode(_expiring(connection.principal.expires_at)))
+        if time.monotonic() - self.heard >= IDLE_SECONDS and not self.handling:
+            raise _Closed(IDLE, "idle")
+        return left if self.warned else left - WARN_BEFORE_EXPIRY
+
+
+class _Watch:
+    """One watch over all sockets of a process: a task for each would cost more than all else that it is."""
+
+    def __init__(self) -> None:
+        self._sessions: set[_Session] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._renewing: set[asyncio.Task[bool]] = set()
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "_Watch":
+        found: _Watch = runtime.parts.setdefault("socket_watch", cls())
+        return found
+
+    def add(self, session: _Session) -> None:
+        self._sessions.add(session)
+        self._look(session)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="watch over sockets")
+
+    def remove(self, session: _Session) -> None:
+        self._sessions.discard(session)
+        if not self._sessions and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
         while True:
-            connection = self.connection
-            connection.principal = _authenticate(connection.runtime, connection.token)
-            left = connection.principal.expires_at - time.time() if connection.principal.expires_at else float("inf")
-            if left <= 0:
-                raise _Closed(NOT_AUTHENTICATED, "the token has expired")
-            if left <= WARN_BEFORE_EXPIRY and not self.warned:
-                self.warned = True
-                await connection.send(_expiring(connection.principal.expires_at))
-            if time.monotonic() - self.heard >= IDLE_SECONDS and not self.handling:
-                raise _Closed(IDLE, "idle")
-            if time.monotonic() - renewed >= STAY_SECONDS / 3:
-                renewed = time.monotonic()
-                await self.admission.stay()
-            next_event = left if self.warned else left - WARN_BEFORE_EXPIRY
-            await asyncio.sleep(max(0.01, min(RECHECK_SECONDS, next_event)))
+            await asyncio.sleep(RECHECK_SECONDS)
+            for number, session in enumerate(tuple(self._sessions), 1):
+                self._look(session)
+                if number % WATCHED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+    def _look(self, session: _Session) -> None:
+        if session not in self._sessions:
+            return
+        try:
+            next_event = session.check()
+        except _Closed as end:
+            session.connection.end(end.code, end.reason)
+        except Exception:
+            log.exception("socket_failed")
+            session.connection.end(BROKEN, "something went wrong")
+        else:
+            self._renew(session)
+            if next_event < RECHECK_SECONDS:
+                asyncio.get_running_loop().call_later(max(0.01, next_event), self._look, session)
+
+    def _renew(self, session: _Session) -> None:
+        """Keep the user's place."""
+        if time.monotonic() - session.renewed >= STAY_SECONDS / 3:
+            session.renewed = time.monotonic()
+            task = asyncio.create_task(session.admission.stay())
+            self._renewing.add(task)
+            task.add_done_callback(self._renewing.discard)
 
 
 def _expiring(expires_at: float) -> Frame:
