@@ -34,15 +34,27 @@ from atrium.core.resources import relations
 from atrium.core.resources.openapi import ResourceDocument, mark_repeatable
 from atrium.core.resources.resource import Resource
 from atrium.core.resources.routes import handlers
+from atrium.core.subscriptions.module import module as subscriptions
 from atrium.core.system.module import module as system
 from atrium.core.tasks.module import module as tasks
 from atrium.core.tasks.worker import saq_config
 from atrium.core.transfers import doors as transfers
 from atrium.core.transfers.module import module as transferring
+from atrium.core.webhooks.module import module as webhooks
 from atrium.wealth.module import module as wealth
 
 VERSION = "1.0.0"
-MODULES: tuple[Module, ...] = (system, identity, notifications, tasks, transferring, chat, wealth)
+MODULES: tuple[Module, ...] = (
+    system,
+    identity,
+    notifications,
+    tasks,
+    transferring,
+    chat,
+    subscriptions,
+    webhooks,
+    wealth,
+)
 EXPOSED = (
     *("ETag", "Location", "Link", "X-Total-Count", "X-Request-Id", "Retry-After", "Upload-Offset"),
     "Idempotent-Replay",

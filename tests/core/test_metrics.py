@@ -231,11 +231,16 @@ async def test_the_waiting_time_of_a_queue_is_that_of_its_oldest_due_task(runtim
         VALUES (gen_random_uuid(), 'tests.none', 'tests', 'export', 'default', '{}', now() + make_interval(secs => $1))
         RETURNING id
     """
+    before = figures((await exposition(runtime)).decode())
     made = [await runtime.database.pool.fetchval(insert, seconds) for seconds in (-7200.0, -3600.0, 3600.0)]
     seen = figures((await exposition(runtime)).decode())
     await runtime.database.pool.execute("DELETE FROM core.background_tasks WHERE id = ANY($1)", made)
 
     assert 7200 <= seen['queue_oldest_seconds{queue="default"}'] < 7300
+    for state, more in (("due", 2), ("later", 1), ("running", 0)):
+        name = f'queue_tasks{{queue="default",state="{state}"}}'
+        assert seen[name] - before[name] == more, state
+    assert seen['queue_dead_letters{queue="default"}'] == before['queue_dead_letters{queue="default"}']
 
 
 async def test_versions_are_told(runtime: Runtime) -> None:

@@ -3,6 +3,8 @@
 A field's variable is its name in capitals. `.env.example` documents every one of them; a test keeps the two equal.
 """
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +23,7 @@ IGNORED = (  # names that the documented systems used; accepted so that an old .
     "SUPABASE_SERVICE_ROLE_KEY",
 )
 
+SENDER = re.compile(r"[^\s@<>]+@[^\s@<>]+|[^<>\x00-\x1f\x7f]*<[^\s@<>]+@[^\s@<>]+>")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -75,6 +78,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     openai_model: str = "gpt-4o-mini"
     openai_timeout_seconds: Positive = 30
 
+    smtp_host: str = ""
+    smtp_port: Port = 587
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_from: str = ""
+    smtp_timeout_seconds: Positive = 30
+    notification_retention_days: Annotated[int, Meta(ge=0)] = 365
+    mail_retention_days: Annotated[int, Meta(ge=0)] = 90
+
+    webhook_allowed_networks: tuple[str, ...] = ()
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     access_log: bool = True
     slow_query_ms: Annotated[int, Meta(ge=0)] = 500
@@ -86,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     task_heartbeat_seconds: Positive = 30
     task_stale_seconds: Positive = 120
     sweep_seconds: Positive = 5
+    task_retention_days: Positive = 30
+    dead_letter_retention_days: Positive = 90
 
     audit_key: str = ""
     audit_keys_retired: tuple[str, ...] = ()
@@ -148,9 +165,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 found.append(f"{name.upper()}: must start with postgresql://")
         if self.redis_url and not self.redis_url.startswith(("redis://", "rediss://", "valkey://")):
             found.append("REDIS_URL: must start with redis:// or rediss://")
+        found += self._mail_problems()
+        if wrong := [text for text in self.webhook_allowed_networks if not _is_network(text)]:
+            found.append(f"WEBHOOK_ALLOWED_NETWORKS: {', '.join(wrong)} is no network such as 10.1.0.0/16")
         if self.traces and not tracing.is_installed():
             found.append("OTEL_ENABLED: spans need the extra `otel`; install atrium[otel], or set it to false")
         return found
+
+    def _mail_problems(self) -> list[str]:
+        if not self.smtp_host:
+            return []
+        found = []
+        if not SENDER.fullmatch(self.smtp_from):
+            found.append("SMTP_FROM: must be an address, or a name with one as in Atrium <no-reply@example.com>")
+        if bool(self.smtp_username) != bool(self.smtp_password):
+            found.append("SMTP_USERNAME, SMTP_PASSWORD: one is of no use without the other")
+        if self.is_production and self.smtp_password and self.smtp_tls == "none":
+            found.append("SMTP_TLS: none would show the password to everybody on the way")
+        return found
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(raw: str, kind: Any) -> Any:

@@ -45,6 +45,7 @@ class Family(NamedTuple):
 FAMILIES = {
     "websocket_closed": Family("counter", "Closed sockets by close code.", ("route", "code")),
     "rate_limited": Family("counter", "Requests that a limit refused.", ("limit",)),
+    "webhook_attempts": Family("counter", "Attempts to deliver to webhooks by what became of them.", ("outcome",)),
     "slow_queries": Family("counter", "Statements that took longer than SLOW_QUERY_MS."),
     "process_cpu_seconds": Family("counter", "Processor time of all processes."),
     "http_requests_in_flight": Family("gauge", "Requests being answered."),
@@ -59,6 +60,10 @@ FAMILIES = {
     "process_start_time_seconds": Family("gauge", "When the youngest process started.", highest=True),
     "build_info": Family("gauge", "The versions that run.", ("version", "python"), highest=True),
 }
+UNSENT = """
+    SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM core.webhook_deliveries
+    WHERE status IN ('queued', 'sending')
+"""
 HIGHEST = frozenset(name for name, family in FAMILIES.items() if family.highest)
 
 
@@ -138,6 +143,8 @@ def snapshot(runtime: Runtime) -> Snapshot:
         found.counters["websocket_closed", route, str(code)] = count
     for limit, count in limits_of(runtime).refused.items():
         found.counters["rate_limited", limit] = count
+    for outcome, count in runtime.parts.get("webhook outcomes", {}).items():
+        found.counters["webhook_attempts", outcome] = count
     found.counters["slow_queries",] = runtime.watch.slow
     found.gauges["http_requests_in_flight",] = metrics.in_flight
     found.gauges["websocket_connections",] = metrics.sockets
@@ -242,7 +249,7 @@ async def _from_redis(runtime: Runtime) -> list[Metric]:
     for name, count in (await pulse.counts(runtime)).items():
         kind, _, status = name.decode().rpartition(":")
         tasks.add_metric((kind, status), int(count))
-    queues = GaugeMetricFamily("queue_jobs", "Jobs by queue and state.", labels=("queue", "state"))
+    queues = GaugeMetricFamily("queue_jobs", "Messages in Redis by queue and state.", labels=("queue", "state"))
     for queue, counts in (await queue_depths(runtime)).items():
         for state, depth in counts.items():
             queues.add_metric((queue, state), depth)
@@ -251,11 +258,19 @@ async def _from_redis(runtime: Runtime) -> list[Metric]:
 
 async def _from_database(runtime: Runtime) -> list[Metric]:
     waiting = GaugeMetricFamily("queue_oldest_seconds", "How long the oldest due task waits.", labels=("queue",))
-    for queue, seconds in (await backlog.oldest(runtime)).items():
-        waiting.add_metric((queue,), seconds)
-    relay = await relay_state(runtime)
+    tasks = GaugeMetricFamily("queue_tasks", "Tasks that are due, wait for later or run.", labels=("queue", "state"))
+    dead = GaugeMetricFamily("queue_dead_letters", "Tasks that failed for good and are kept.", labels=("queue",))
+    for found in await backlog.backlogs(runtime):
+        waiting.add_metric((found.queue,), found.oldest_seconds)
+        dead.add_metric((found.queue,), found.dead_letters)
+        for state in ("due", "later", "running"):
+            tasks.add_metric((found.queue, state), getattr(found, state))
+    relay, unsent = await relay_state(runtime), await runtime.database.pool.fetchval(UNSENT)
     return [
         waiting,
+        tasks,
+        dead,
+        _gauge("webhook_oldest_waiting_seconds", "How long the oldest open delivery of a webhook waits.", unsent),
         _gauge("changes_queued", "Changes that are not chained yet.", relay.queued),
         _gauge("changes_lag_seconds", "How long the oldest of them waits.", relay.lag_seconds),
         _counter("changes_chained", "The position of the last change of the chain.", relay.position),
