@@ -62,12 +62,18 @@ async def test_a_foreign_record_is_no_topic(house: House) -> None:
 async def test_who_left_hears_nothing(house: House) -> None:
     advisor = await an_advisor(house.runtime)
     topic = f"clients/{await a_client(house.runtime, advisor)}"
-    async with house.here.listen(advisor) as speaker, house.here.listen(advisor) as ear:
+    async with (
+        house.here.listen(advisor) as speaker,
+        house.here.listen(advisor) as witness,
+        house.here.listen(advisor) as ear,
+    ):
+        await join(witness, topic)
         await join(ear, topic)
         assert (await ear.refused(type="join", topic=topic))["code"] == "CONFLICT"
         await ear.say(type="leave", topic=topic)
         assert (await ear.hear())["type"] == "left"
-        await speak(speaker, topic)
+        await speak(speaker, topic, number=1)
+        assert (await witness.hear())["payload"] == {"number": 1}
         await join(ear, topic)
         await speak(speaker, topic, number=2)
         assert (await ear.hear())["payload"] == {"number": 2}
