@@ -175,6 +175,20 @@ async def test_a_job_continues_the_trace_of_its_request(
     assert SECRET_VALUE not in "".join(span.text for span in collector.spans)
 
 
+async def test_work_that_is_cancelled_has_not_failed(settings: Settings, collector: Collector) -> None:
+    async def wait(tracing: Any) -> None:
+        with tracing.job("tests.waiting", "1", 1):
+            await asyncio.sleep(60)
+
+    async with serving(settings, otel_exporter_otlp_endpoint=collector.url) as (runtime, _):
+        waiting = asyncio.create_task(wait(runtime.tracing))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    assert not collector.named("job tests.waiting")[0].is_error
+
+
 async def test_log_lines_name_the_trace(
     settings: Settings, collector: Collector, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ the extra `otel` and are imported only here, and only when it is on. Nothing of 
 their text with parameters, routes as their template, users as a digest.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -118,6 +119,9 @@ class Tracing:
         with spans as span:
             try:
                 yield
+            except asyncio.CancelledError:
+                # A caller who went away, or a worker that stops and gives its task back: nobody failed.
+                raise
             except BaseException as error:
                 # Its text may quote values, so only the log has it.
                 span.set_attribute("error.type", type(error).__name__)
